@@ -1,0 +1,63 @@
+"""The variational autoencoder: the autoencoder with a noisy bottleneck, and a price on every nat that passes it."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from vaelib.data.image_set import Batch
+from vaelib.models.autoencoder import Autoencoder, AutoencoderConfig
+from vaelib.models.base import Loss, Progress
+from vaelib.probability import DiagonalGaussian
+
+
+@dataclass(frozen=True)
+class VAEConfig(AutoencoderConfig):
+    """Settings of a `VAE`: those of the autoencoder, and the warm-up.
+
+    Attributes:
+        kl_warmup: fraction of the run over which the weight of the rate grows from 0 to 1. None of it by default.
+    """
+
+    kl_warmup: float = 0.0
+
+
+class VAE(Autoencoder):
+    """q(z | x) = N(μ(x), σ²(x)), p(z) = N(0, I), p(x | z) by the decoder, trained on the ELBO.
+
+    Source: Kingma & Welling 2014.
+    """
+
+    kind = "vae"
+    Config = VAEConfig
+
+    # The encoder gives a mean and a log-variance for each latent.
+    numbers_per_latent = 2
+
+    def encode(self, images: Tensor) -> DiagonalGaussian:
+        """Images (B, C, H, W) → q(z | x) over latents (B, D)."""
+        self.check_images(images)
+        mean, log_variance = self.encoder(images).float().chunk(2, dim=1)
+        # Beyond these bounds σ is below 5e-5 or above 150: no trained posterior goes there, a bad first step might.
+        return DiagonalGaussian(mean, log_variance.clamp(-20.0, 10.0))
+
+    def prior(self, count: int) -> DiagonalGaussian:
+        """N(0, I) over `count` latents."""
+        return DiagonalGaussian.standard(count, self.config.latent_dimension, device=self.device)
+
+    def loss(self, batch: Batch, progress: Progress) -> Loss:
+        """The negative ELBO of each image, in nats, by one sample of z: distortion + rate.
+
+        Source: Kingma & Welling 2014, equation 10.
+        """
+        posterior = self.encode(batch.images)
+        z = posterior.sample()
+        distortion = -self.decode(z).log_prob(batch.images)
+        rate = posterior.kl(self.prior(len(z)))
+        return Loss(
+            total=self.weigh(distortion, rate, progress).mean(), per_image={"distortion": distortion, "rate": rate}
+        )
+
+    def weigh(self, distortion: Tensor, rate: Tensor, progress: Progress) -> Tensor:
+        """How the two terms add up, (B,): the one method that β-VAE overrides."""
+        warmup = self.config.kl_warmup
+        return distortion + (min(progress.fraction / warmup, 1.0) if warmup else 1.0) * rate
