@@ -1,0 +1,1 @@
+"""The commands behind `vaelib …`, one module each."""
