@@ -29,11 +29,9 @@ class Choice:
 
     @classmethod
     def choices(cls) -> dict[str, type[Self]]:
-        """Every dataclass below this base, by kind."""
-        found: dict[str, type[Self]] = {}
+        """Every dataclass below this base, by kind; a dataclass that has a kind is a choice of its own."""
+        found: dict[str, type[Self]] = {cls.kind: cls} if "kind" in vars(cls) else {}
         for subclass in cls.__subclasses__():
-            if "kind" in vars(subclass):
-                found[subclass.kind] = subclass
             found.update(subclass.choices())
         return found
 

@@ -1,0 +1,70 @@
+"""The catalogue: names, cards and what `load` refuses."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from vaelib.data import card, cards, load
+
+NAMES = ["faces", "portraits", "digits", "celeba", "lfw", "ffhq", "mnist", "fashion_mnist", "cifar10", "folder"]
+
+
+def test_the_catalogue_lists_every_set_with_the_default_first() -> None:
+    assert list(cards()) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_card_fits_eighty_columns_and_leaves_nothing_out(name: str) -> None:
+    text = card(name).text()
+    assert max(map(len, text.splitlines())) <= 80
+    for row in ("What:", "Images:", "Splits:", "Source:", "Fetched:", "Licence:", "Consent:", "Known bias:", "Credit:"):
+        (line,) = [line for line in text.splitlines() if line.startswith(row)]
+        assert len(line) > 13
+    assert card(name).text(width=60) != text
+    assert max(map(len, card(name).text(width=60).splitlines())) <= 60
+
+
+def test_the_cards_say_what_must_be_said() -> None:
+    faces = " ".join(card("faces").text().split())
+    assert "as far as we know, for non-" in faces
+    assert "not photographs" in faces
+    assert "mostly pale men" in " ".join(card("portraits").text().split())
+    assert "nvae-148: 148×148 at (15, 40), bilinear" in " ".join(card("celeba").text(200).split())
+
+
+def test_the_sizes_on_the_cards_are_the_sizes_of_the_sets() -> None:
+    for name in ("portraits", "digits"):
+        for split, size in card(name).splits.items():
+            assert len(load(name, split)) == size
+
+
+def test_a_misspelt_name_split_or_option_is_answered_with_the_near_miss() -> None:
+    with pytest.raises(ValueError, match=r"no data set 'facse'; there are faces, .* Did you mean 'faces'"):
+        load("facse")
+    with pytest.raises(ValueError, match=r"not 'valid'. Did you mean 'validation'"):
+        load("digits", "valid")
+    with pytest.raises(ValueError, match=r"digits comes with no crops"):
+        load("digits", crop="nvae-148")
+    with pytest.raises(ValueError, match=r"root is for .*faces comes in a wheel"):
+        load("faces", root="somewhere")
+    with pytest.raises(ValueError, match=r"which folder"):
+        load("folder:")
+
+
+def test_a_folder_is_loaded_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAELIB_CACHE", str(tmp_path / "cache"))
+    for index in range(12):
+        (tmp_path / "pictures").mkdir(exist_ok=True)
+        Image.new("L", (10, 12), index).save(tmp_path / "pictures" / f"{index}.png")
+    found = load(f"folder:{tmp_path / 'pictures'}", count=2)
+    assert found.images.shape == (2, 1, 64, 64)
+    assert card(f"folder:{tmp_path}").name == "folder"
+
+
+def test_importing_the_data_package_is_light() -> None:
+    program = "import sys, vaelib.data; print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"PIL", "torchvision", "sklearn", "matplotlib", "scipy", "safetensors"} & set(loaded)
