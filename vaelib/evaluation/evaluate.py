@@ -1,0 +1,206 @@
+"""Everything we measure of a model, in one call: what the training objective says, and what the pictures say.
+
+Example:
+    for name, measurement in evaluate(model, test_faces).items():
+        print(f"{name:28} {measurement}")
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vaelib.console import progress_bar
+from vaelib.data.image_set import Batch, ImageSet
+from vaelib.data.pixels import binarise, dequantise, quantise
+from vaelib.evaluation.distances import MINIMUM_IMAGES, distances
+from vaelib.evaluation.protocol import Measurement, Protocol
+from vaelib.evaluation.sharpness import mean_over_images, sharpness
+from vaelib.models.base import Model, Progress, inference
+from vaelib.probability import bits_per_dimension
+
+
+@inference
+def evaluate(
+    model: Model,
+    data: ImageSet,
+    *,
+    samples: int = 2_000,
+    seed: int = 0,
+    features: str | None = "efficientnet-lite0",
+    temperature: float = 1.0,
+    chunk: int = 128,
+) -> dict[str, Measurement]:
+    """Measure a model on images that it was not trained on.
+
+    The answer has, in this order and where the model has them:
+
+    - `negative_elbo`, `distortion`, `rate` in nats per image, and `bits_per_dimension`, from one sample of z per image;
+    - `reconstruction_mse`: squared error per pixel and channel, on the [0, 1] scale;
+    - `frechet_samples`, `kernel_samples`, `frechet_reconstructions`, `kernel_reconstructions`: distances to the data. A
+      reconstruction is compared with a set that holds its own original, so these flatter; they bound what samples of
+      this decoder can reach, and are no rival to a sample's distance;
+    - `sharpness_data`, `sharpness_samples`, `sharpness_reconstructions`.
+
+    Every mean has its standard error over images. What each likelihood counts is what is measured: bits per dimension
+    of a density come from dequantised images, those of a discrete likelihood from images of its levels (drawn by coin
+    flips for two levels). Negative ELBOs of a density and of a probability mass carry protocols that refuse comparison.
+
+    Args:
+        model: any model; its mode and the global random state are left as they were.
+        data: the real images; of these, the first `samples` are used.
+        samples: how many images to draw, and how many real ones to use at most. A Fréchet distance wants more than the
+            1,280 features; 10,000 are better than 2,000.
+        seed: of all draws.
+        features: the feature network of the distances (see `FEATURES`), or None to leave the distances out.
+        temperature: of the samples.
+        chunk: images at a time.
+    Returns:
+        Measurements by name.
+    Raises:
+        ValueError: images of another shape than the model's, too few for the distances, unknown features.
+    """
+    if data.image_shape != tuple(model.image_shape):
+        raise ValueError(f"{data.name} has images {data.image_shape}, but the model was built for {model.image_shape}")
+    fewest = MINIMUM_IMAGES if features else 1
+    if min(samples, len(data)) < fewest:
+        raise ValueError(f"this takes at least {fewest} images and samples, not {len(data)} and {samples}")
+    real = data if len(data) <= samples else data.take(samples)
+    results = _objective(model, real, seed, chunk)
+    reconstructions, results["reconstruction_mse"] = _reconstruct(model, real, chunk)
+
+    drawn = _samples(model, samples, seed, temperature, chunk)
+    pictures = {} if drawn is None else {"samples": drawn}
+    pictures["reconstructions"] = reconstructions
+    at = "" if temperature == 1 else f" at temperature {temperature:g}"
+    named = {"samples": f"samples{at}", "reconstructions": "reconstructions"}
+    if features:
+        for subject, images in pictures.items():
+            pair = distances(real, images, features=features, subject=named[subject], seed=seed)
+            results[f"frechet_{subject}"], results[f"kernel_{subject}"] = pair
+    results["sharpness_data"] = sharpness(real)
+    for subject, images in pictures.items():
+        results[f"sharpness_{subject}"] = sharpness(images, subject=named[subject])
+    return results
+
+
+def _objective(model: Model, real: ImageSet, seed: int, chunk: int) -> dict[str, Measurement]:
+    """Negative ELBO, distortion and rate; bits per dimension where the likelihood says what it counts."""
+    counted = _Counted.by(model)
+    progress = Progress.finished(len(real))
+    terms: dict[str, list[Tensor]] = {}
+    bounds: list[Tensor] = []
+    generator = torch.Generator().manual_seed(seed)
+    with _seeded(model.device, seed):
+        for batch in _batches(real, chunk, "bounds"):
+            images = counted.prepare(batch.images, generator)
+            per_image = model.loss(_on_device(model, batch._replace(images=images)), progress).per_image
+            if not {"distortion", "rate"} <= per_image.keys():
+                return {}
+            for name in ("distortion", "rate"):
+                terms.setdefault(name, []).append(per_image[name].cpu())
+            if counted.known and counted.levels is None:
+                noisy = dequantise(batch.images, generator)
+                per_image = model.loss(_on_device(model, batch._replace(images=noisy)), progress).per_image
+            bounds.append((per_image["distortion"] + per_image["rate"]).double().cpu())
+
+    def measured(metric: str, values: Tensor, unit: str, definition: str) -> Measurement:
+        return mean_over_images(values, _protocol(real, metric, unit, definition, "model", seed))
+
+    distortion, rate = (torch.cat(terms[name]) for name in ("distortion", "rate"))
+    results = {
+        "negative_elbo": measured("negative ELBO", distortion + rate, "nats per image", counted.measure),
+        "distortion": measured("distortion", distortion, "nats per image", counted.measure),
+        "rate": measured("rate", rate, "nats per image", ""),
+    }
+    if counted.known:
+        bits = bits_per_dimension(torch.cat(bounds), prod(real.image_shape), levels=counted.levels)
+        definition = "8-bit images, density with dequantisation noise" if counted.levels is None else counted.measure
+        results["bits_per_dimension"] = measured("negative ELBO", bits, "bits per dimension", definition)
+    return results
+
+
+def _reconstruct(model: Model, real: ImageSet, chunk: int) -> tuple[Tensor, Measurement]:
+    images, errors = [], []
+    for batch in _batches(real, chunk, "reconstructions"):
+        images.append(model.reconstruct(batch.images, chunk=chunk).float().cpu())
+        errors.append((images[-1] - batch.images).square().flatten(1).mean(dim=1))
+    protocol = _protocol(
+        real, "mean squared error", "", "mean over pixels and channels, [0, 1] scale", "reconstructions", None
+    )
+    return torch.cat(images), mean_over_images(torch.cat(errors), protocol)
+
+
+def _samples(model: Model, count: int, seed: int, temperature: float, chunk: int) -> Tensor | None:
+    try:
+        model.prior(1)
+    except TypeError:
+        return None  # a deterministic autoencoder has nothing to sample from
+    generator = torch.Generator().manual_seed(seed)
+    # Seeded on the outside too, for a model that draws more than the generator gives.
+    with _seeded(model.device, seed):
+        return model.sample(count, temperature=temperature, generator=generator, chunk=chunk).float().cpu()
+
+
+@contextmanager
+def _seeded(device: torch.device, seed: int) -> Iterator[None]:
+    """Inside, torch's global generators start from the seed; afterwards they are where they were."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+        yield
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """What a model's likelihood assigns probability to: `levels` grey levels, or (None) a density over [0, 1]."""
+
+    levels: int | None
+    known: bool
+
+    @classmethod
+    def by(cls, model: Model) -> "_Counted":
+        likelihood: Any = getattr(model.config, "likelihood", None)
+        return cls(getattr(likelihood, "levels", None), known=likelihood is not None)
+
+    @property
+    def measure(self) -> str:
+        if not self.known:
+            return "of a likelihood that does not say"
+        return "density on [0, 1]" if self.levels is None else f"probability of {self.levels} grey levels"
+
+    def prepare(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """8-bit images as the likelihood wants them: of its own levels."""
+        if self.levels is None or self.levels == 256:
+            return images
+        return binarise(images, generator) if self.levels == 2 else quantise(images, self.levels.bit_length() - 1)
+
+
+def _protocol(real: ImageSet, metric: str, unit: str, definition: str, subject: str, seed: int | None) -> Protocol:
+    return Protocol(
+        metric=metric,
+        unit=unit,
+        definition=definition,
+        image_shape=real.image_shape,
+        data=real.name,
+        split=real.split,
+        key=real.key,
+        samples=len(real),
+        subject=subject,
+        seed=seed,
+    )
+
+
+def _batches(real: ImageSet, chunk: int, what: str) -> Iterator[Batch]:
+    for start in progress_bar(range(0, len(real), chunk), desc=what, leave=False):
+        yield real.batch(slice(start, start + chunk))
+
+
+def _on_device(model: Model, batch: Batch) -> Batch:
+    labels = None if batch.labels is None else batch.labels.to(model.device)
+    return Batch(batch.images.to(model.device), labels)

