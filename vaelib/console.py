@@ -13,7 +13,10 @@ def quiet() -> bool:
 
 
 def progress_bar(items: Iterable[Any] | None = None, **settings: Any) -> tqdm:
-    """A tqdm bar (all its settings apply), silent when `quiet()`. Text, not a widget: a widget vanishes from the book."""
+    """A tqdm bar (all its settings apply), silent when `quiet()`.
+
+    Text, not a widget: a widget's state is not saved, and would leave a gap in the book.
+    """
     return tqdm(items, **{"disable": quiet(), "dynamic_ncols": True, **settings})
 
 

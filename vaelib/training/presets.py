@@ -1,0 +1,116 @@
+"""Named runs: a model, its data and its training, in three sizes.
+
+`smoke` runs in seconds and learns nothing to speak of; `cpu` is what the book shows, minutes on two cores; `gpu` is the
+full thing. No paper trained on these faces, so all settings here are ours.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from vaelib.config import near_miss
+from vaelib.models import MODELS, Model
+from vaelib.models.autoencoder import AutoencoderConfig
+from vaelib.models.vae import VAEConfig
+from vaelib.networks import Convolutional, conv64
+from vaelib.probability import FixedGaussianLikelihood
+from vaelib.profiles import PROFILES, Profile
+from vaelib.training.config import TrainConfig
+from vaelib.training.randomness import seeded
+
+
+@dataclass(frozen=True)
+class Preset:
+    """All that `vaelib train NAME` needs to know.
+
+    Attributes:
+        name, profile: `vae`, `cpu`.
+        kind: of the model; `model`: its settings.
+        data: the data set's name; `count`: how many of its training images, None for all.
+        train: the settings of the training.
+    """
+
+    name: str
+    profile: Profile
+    kind: str
+    model: Any
+    data: str
+    count: int | None
+    train: TrainConfig
+
+    def build(self) -> Model:
+        """The untrained model; its weights follow from `train.seed`, and the global generator stays as it was."""
+        with seeded(self.train.seed, "weights"):
+            return MODELS[self.kind](self.model)
+
+
+# Four halvings like conv64, at a quarter and at four times its width.
+narrow = Convolutional(widths=(8, 16, 32, 64))
+wide = Convolutional(widths=(128, 256, 512, 1024))
+
+# σ² = 0.0125 on the [0, 1] scale is 0.05 for images in [-1, 1]: about the error that 64 latents leave on these faces.
+likelihood = FixedGaussianLikelihood(variance=0.0125)
+
+SMOKE = TrainConfig(
+    steps=8, batch_size=16, learning_rate=1e-3, ema_decay=0.99, log_every=2, validation_images=32, checkpoint_every=0
+)
+# 840 × 128 = 107,520 images: four minutes at 450 images/s.
+CPU = TrainConfig(
+    steps=840,
+    batch_size=128,
+    learning_rate=2e-3,
+    learning_rate_warmup=40,
+    schedule="cosine",
+    final_learning_rate=2e-5,
+    ema_decay=0.999,
+    validate_every=210,
+    checkpoint_every=210,
+)
+# 40,000 × 128: 256 times through the 20,000 faces.
+GPU = TrainConfig(
+    steps=40_000,
+    batch_size=128,
+    learning_rate=5e-4,
+    learning_rate_warmup=1000,
+    schedule="cosine",
+    final_learning_rate=5e-6,
+    gradient_clip=2000.0,
+    ema_decay=0.9995,
+    log_every=100,
+    validate_every=1000,
+    validation_images=2000,
+    checkpoint_every=1000,
+)
+
+
+def _sizes(name: str, kind: str, config: type) -> dict[Profile, Preset]:
+    """The three sizes of a model on faces."""
+    return {
+        "smoke": Preset(name, "smoke", kind, config(network=narrow, likelihood=likelihood), "faces", 128, SMOKE),
+        "cpu": Preset(name, "cpu", kind, config(network=conv64, likelihood=likelihood), "faces", 20_000, CPU),
+        "gpu": Preset(
+            name, "gpu", kind, config(network=wide, latent_dimension=128, likelihood=likelihood), "faces", None, GPU
+        ),
+    }
+
+
+PRESETS: dict[str, dict[Profile, Preset]] = {
+    "autoencoder": _sizes("autoencoder", "autoencoder", AutoencoderConfig),
+    "vae": _sizes("vae", "vae", VAEConfig),
+}
+"""Every preset, by name and profile."""
+
+
+def preset(name: str, profile: str = "cpu") -> Preset:
+    """The preset of this name, in the size of this profile.
+
+    Raises:
+        ValueError: no such preset or profile; the message names the near miss.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"there is no preset {name!r}; there are {', '.join(PRESETS)}.{near_miss(name, PRESETS)}")
+    sizes: dict[Any, Preset] = PRESETS[name]
+    if profile not in sizes:
+        raise ValueError(
+            f"there is no profile {profile!r}; there are {', '.join(sizes)}.{near_miss(profile, PROFILES)}"
+        )
+    return sizes[profile]

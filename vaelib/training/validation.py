@@ -1,0 +1,38 @@
+"""Validation: the objective of training, on images that were not trained on."""
+
+from collections import defaultdict
+
+import torch
+
+from vaelib.data.image_set import ImageSet
+from vaelib.models import Model, Progress
+from vaelib.training.config import TrainConfig
+from vaelib.training.history import Row
+from vaelib.training.machine import Machine
+from vaelib.training.players import TrainedPlayer
+from vaelib.training.randomness import seed_noise
+
+
+def validate(
+    model: Model, players: list[TrainedPlayer], data: ImageSet, config: TrainConfig, machine: Machine, images: int
+) -> Row:
+    """Every term of every player's loss, in nats per image, as at the end of training: all warm-ups are over.
+
+    The noise is the same every time, so two validations differ only by the weights. The model is left in training mode.
+
+    Args:
+        images: number of training images, for losses that know the size of the data set.
+    """
+    count = min(len(data), config.validation_images or len(data))
+    sums: dict[str, float] = defaultdict(float)
+    model.eval()
+    with torch.inference_mode(), machine.autocast():
+        for indices in torch.arange(count).split(config.batch_size):
+            batch = machine.batch(data, indices)
+            for player in players:
+                seed_noise(machine.device, config.seed, "validation", int(indices[0]), player.index)
+                loss = model(batch, Progress.finished(images), player.index)
+                for name, mean in loss.summary().items():
+                    sums[player.prefix + name] += mean * len(indices)
+    model.train()
+    return {name: total / count for name, total in sums.items()}
