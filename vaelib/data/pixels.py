@@ -6,6 +6,9 @@ Images come as 8-bit levels on the [0, 1] scale, k / 255. Each function says whi
 import torch
 from torch import Tensor
 
+# How far from a level, in levels, a value may lie: float32 rounds k / 255, nobody rounds half a level.
+TOLERANCE = 1e-3
+
 
 def dequantise(images: Tensor, generator: torch.Generator | None = None, *, levels: int = 256) -> Tensor:
     """Spread each level over its own bin: (k + u) / 256 with u uniform on [0, 1), for a *density* over pixels.
@@ -39,7 +42,7 @@ def quantise(images: Tensor, bits: int) -> Tensor:
     quantities and never share a table. Source: Kingma and Dhariwal 2018; Vahdat and Kautz 2020.
 
     Args:
-        images: (B, C, H, W) in [0, 1], on the levels k / 255.
+        images: (B, C, H, W) in [0, 1], on the levels k / 255. Images that already are on the 2^bits levels stay.
         bits: 1 to 8; 8 changes nothing.
 
     Returns:
@@ -50,6 +53,8 @@ def quantise(images: Tensor, bits: int) -> Tensor:
     """
     if not 1 <= bits <= 8:
         raise ValueError(f"bits should be between 1 and 8, not {bits}")
+    if bits == 8 or _distance_to_levels(images, 2**bits) <= TOLERANCE:
+        return _checked(images)
     return torch.floor(_levels(images, 256) / 2 ** (8 - bits)) / (2**bits - 1)
 
 
@@ -83,12 +88,17 @@ def _checked(images: Tensor) -> Tensor:
 
 def _levels(images: Tensor, levels: int) -> Tensor:
     """The level of each pixel, a whole number from 0 to levels − 1. Rounded: 255 · (k / 255) may fall just below k."""
-    scaled = _checked(images) * (levels - 1)
-    whole = scaled.round()
-    off = (scaled - whole).abs().max().item()
-    if off > 1e-3:
+    whole = (_checked(images) * (levels - 1)).round()
+    off = _distance_to_levels(images, levels)
+    if off > TOLERANCE:
         raise ValueError(
             f"images should sit on {levels} levels, k / {levels - 1}; one lies {off:.3f} of a level beside it. "
             "Dequantise once, and last."
         )
     return whole
+
+
+def _distance_to_levels(images: Tensor, levels: int) -> float:
+    """The largest distance of a value from its nearest level, in levels."""
+    scaled = images * (levels - 1)
+    return (scaled - scaled.round()).abs().max().item()

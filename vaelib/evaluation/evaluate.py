@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vaelib.console import progress_bar
 from vaelib.data.image_set import Batch, ImageSet
-from vaelib.data.pixels import binarise, dequantise, quantise
+from vaelib.data.pixels import dequantise
 from vaelib.evaluation.distances import MINIMUM_IMAGES, distances
 from vaelib.evaluation.protocol import Measurement, Protocol
 from vaelib.evaluation.sharpness import mean_over_images, sharpness
@@ -97,8 +97,7 @@ def _objective(model: Model, real: ImageSet, seed: int, chunk: int) -> dict[str,
     generator = torch.Generator().manual_seed(seed)
     with _seeded(model.device, seed):
         for batch in _batches(real, chunk, "bounds"):
-            images = counted.prepare(batch.images, generator)
-            per_image = model.loss(_on_device(model, batch._replace(images=images)), progress).per_image
+            per_image = model.loss(_on_device(model, batch), progress).per_image
             if not {"distortion", "rate"} <= per_image.keys():
                 return {}
             for name in ("distortion", "rate"):
@@ -173,12 +172,6 @@ class _Counted:
         if not self.known:
             return "of a likelihood that does not say"
         return "density on [0, 1]" if self.levels is None else f"probability of {self.levels} grey levels"
-
-    def prepare(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """8-bit images as the likelihood wants them: of its own levels."""
-        if self.levels is None or self.levels == 256:
-            return images
-        return binarise(images, generator) if self.levels == 2 else quantise(images, self.levels.bit_length() - 1)
 
 
 def _protocol(real: ImageSet, metric: str, unit: str, definition: str, subject: str, seed: int | None) -> Protocol:

@@ -61,6 +61,7 @@ class Autoencoder(Model):
 
     def loss(self, batch: Batch, progress: Progress) -> Loss:
         """The distortion −log p(x | z) of each image, in nats."""
-        code = self.encode(batch.images).sample()
-        distortion = -self.decode(code).log_prob(batch.images)
+        x = self.config.likelihood.prepare(batch.images)
+        code = self.encode(x).sample()
+        distortion = -self.decode(code).log_prob(x)
         return Loss(total=distortion.mean(), per_image={"distortion": distortion})

@@ -6,7 +6,7 @@ The trainer, the evaluation and the command line know models only by this file.
 import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, ParamSpec, TypeVar
+from typing import Any, ClassVar, NamedTuple, ParamSpec, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -84,7 +84,7 @@ class Player(NamedTuple):
 
 
 def inference(method: Callable[P, R]) -> Callable[P, R]:
-    """Run a method of a model in eval mode and without gradients, and put the mode back."""
+    """Run a method of a model in eval mode and without gradients, and put the mode back. It answers plain tensors."""
 
     @functools.wraps(method)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -93,9 +93,11 @@ def inference(method: Callable[P, R]) -> Callable[P, R]:
         model.eval()
         try:
             with torch.inference_mode():
-                return method(*args, **kwargs)
+                result = method(*args, **kwargs)
         finally:
             model.train(training)
+        # A tensor made under inference_mode can never be part of a gradient; its copy can: `encode(sample(8))` works.
+        return cast(R, result.clone()) if isinstance(result, Tensor) else result
 
     return wrapped
 

@@ -49,9 +49,10 @@ class VAE(Autoencoder):
 
         Source: Kingma & Welling 2014, equation 10.
         """
-        posterior = self.encode(batch.images)
+        x = self.config.likelihood.prepare(batch.images)
+        posterior = self.encode(x)
         z = posterior.sample()
-        distortion = -self.decode(z).log_prob(batch.images)
+        distortion = -self.decode(z).log_prob(x)
         rate = posterior.kl(self.prior(len(z)))
         return Loss(
             total=self.weigh(distortion, rate, progress).mean(), per_image={"distortion": distortion, "rate": rate}

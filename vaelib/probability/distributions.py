@@ -36,6 +36,14 @@ def standard_normal_like(x: Tensor, generator: torch.Generator | None = None) ->
     return torch.randn(x.shape, generator=generator, device=generator.device, dtype=x.dtype).to(x.device)
 
 
+def uniform_like(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Uniform noise on the open interval (0, 1), so that its logarithm and logit are finite; else as above."""
+    device = x.device if generator is None else generator.device
+    uniform = torch.rand(x.shape, generator=generator, device=device, dtype=x.dtype).to(x.device)
+    # torch.rand may give 0 but never 1.
+    return uniform.clamp_(min=torch.finfo(x.dtype).tiny)
+
+
 def kl_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
     """KL(N(mean, exp(log_variance)) || N(0, I)) of each image, in nats.
 

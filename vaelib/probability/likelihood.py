@@ -1,7 +1,6 @@
 """What a likelihood is: it turns the maps of a decoder into a distribution over images, and owns range and units."""
 
 from abc import abstractmethod
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -15,13 +14,22 @@ class Likelihood(Choice):
 
     A likelihood is a frozen dataclass: its settings and nothing else. Parameters that are learned but do not depend on
     z (one variance for the whole data set) belong to the model, which asks here for their initial value.
-
-    Attributes:
-        levels: how many grey levels the likelihood counts (256, 32, 2): its log-probabilities are probability mass.
-            None for a density on the [0, 1] scale, where bits per dimension need dequantised images and 8 extra bits.
     """
 
-    levels: ClassVar[int | None] = None
+    @property
+    def levels(self) -> int | None:
+        """How many grey levels the likelihood counts (256, 32, 2): its log-probabilities are probability mass.
+
+        None for a density on the [0, 1] scale, where bits per dimension need dequantised images and 8 extra bits.
+        """
+        return None
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """8-bit images (B, C, H, W) in [0, 1] as this likelihood counts them: of fewer levels where it has fewer.
+
+        The loss of a model begins with it, so every model trains on every data set. Most likelihoods change nothing.
+        """
+        return images
 
     @abstractmethod
     def output_channels(self, image_channels: int) -> int:
@@ -47,5 +55,6 @@ def check_unit_range(x: Tensor, what: str = "images") -> None:
     if not (low >= 0 and high <= 1):
         raise ValueError(
             f"{what} should lie in [0, 1] but run from {low.item():.3g} to {high.item():.3g}: divide bytes by 255, or "
-            "map [-1, 1] back by (x + 1) / 2"
+            "map [-1, 1] back by (x + 1) / 2; for data that are not images, a Gaussian or Laplace likelihood takes "
+            "unit_range=False"
         )
