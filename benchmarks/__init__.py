@@ -1,0 +1,1 @@
+"""Speed and quality, side by side with other libraries. Run with `make bench` on a machine that does nothing else."""

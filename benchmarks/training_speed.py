@@ -1,0 +1,167 @@
+"""How fast does one training step of the same VAE go, by a plain loop, by pythae and by vaelib?
+
+    make bench            or, on an idle machine,    python -m benchmarks.training_speed
+
+The contenders take turns, round after round, so that a slow minute of the machine hits all of them; medians and ratios
+are what to read. pythae gets an environment of its own, which borrows torch from this one: the same torch for everybody.
+The result is written to benchmarks/results/training_speed.json, with the machine it was measured on.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import sysconfig
+import time
+import venv
+from pathlib import Path
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+import vaelib
+from benchmarks.contenders import BATCH_SIZE, CONTENDERS, LATENTS, SHAPE
+from vaelib.training.precision import has_fast_bfloat16
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULT = ROOT / "benchmarks" / "results" / "training_speed.json"
+PYTHAE = "pythae==0.1.2"
+TARGET = 1.6
+
+
+def pythae_environment() -> Path:
+    """The Python of an environment with pythae; made on the first call."""
+    folder = ROOT / ".venv-pythae"
+    python = folder / "bin" / "python"
+    if not (folder / "ready").exists():
+        print(f"making {folder.name} with {PYTHAE} …", flush=True)
+        venv.create(folder, with_pip=True, clear=True)
+        inside = subprocess.run(
+            [python, "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        # Its own packages come first; what it lacks (torch) is found here.
+        (Path(inside) / "zz_borrow.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+        subprocess.run([python, "-m", "pip", "install", "--quiet", PYTHAE], check=True)
+        (folder / "ready").touch()
+    return python
+
+
+def measure(name: str, steps: int) -> dict[str, float]:
+    """One run of one contender in a fresh process."""
+    python = pythae_environment() if name == "pythae" else Path(sys.executable)
+    run = subprocess.run(
+        [python, "-m", "benchmarks.contenders", name, "--steps", str(steps)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "VAELIB_CI": "1"},
+        capture_output=True,
+        text=True,
+    )
+    if run.returncode:
+        raise RuntimeError(f"{name} failed:\n{run.stderr[-2000:]}")
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def machine_peak(dtype: torch.dtype, size: int = 4096, repeats: int = 5) -> float:
+    """GFLOP/s of one large matrix product, the most that this machine gives; the median of several."""
+    a, b = torch.rand(size, size).to(dtype), torch.rand(size, size).to(dtype)
+    a @ b
+    seconds = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        a @ b
+        seconds.append(time.perf_counter() - began)
+    return 2 * size**3 / statistics.median(seconds) / 1e9
+
+
+def flops_per_image() -> float:
+    """Floating-point operations of one training step, per image: forward and backward."""
+    model = vaelib.models.VAE(
+        vaelib.models.VAEConfig(network=vaelib.networks.conv64, latent_dimension=LATENTS, image_shape=SHAPE)
+    )
+    with FlopCounterMode(display=False) as counter:
+        model.loss(vaelib.Batch(torch.rand(2, *SHAPE)), vaelib.models.Progress(0, 1, 2)).total.backward()
+    return counter.get_total_flops() / 2
+
+
+def processor() -> str:
+    """The processor's own name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def main() -> int:
+    """Measure, print the table, write the result; 1 when the target is missed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5, help="how often each contender runs")
+    parser.add_argument("--steps", type=int, default=24, help="timed steps of each run")
+    options = parser.parse_args()
+
+    load = os.getloadavg()[0]
+    if load > 0.5:
+        print(f"warning: the load average is {load:.1f}. Something else is running, and the figures will be wrong.")
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
+    for number in range(options.rounds):
+        for name in CONTENDERS:
+            runs[name].append(measure(name, options.steps))
+        print(f"round {number + 1}: " + ", ".join(f"{n} {r[-1]['images_per_second']:.0f}" for n, r in runs.items()))
+
+    peaks = {"float32": machine_peak(torch.float32), "bfloat16": machine_peak(torch.bfloat16)}
+    gflops = flops_per_image() / 1e9
+    fast = has_fast_bfloat16(torch.device("cpu"))
+    speed = {name: statistics.median(run["images_per_second"] for run in several) for name, several in runs.items()}
+    memory = {name: statistics.median(run["peak_memory_mb"] for run in several) for name, several in runs.items()}
+
+    print(f"\nbatch {BATCH_SIZE}, {gflops:.2f} GFLOP per image and step, median of {options.rounds} rounds")
+    print(f"{'':16}{'images/s':>10}{'× pythae':>10}{'× eager':>10}{'peak MB':>10}{'GFLOP/s':>10}{'of peak':>10}")
+    for name in CONTENDERS:
+        peak = peaks["bfloat16" if name == "vaelib" and fast else "float32"]
+        print(
+            f"{name:16}{speed[name]:10.0f}{speed[name] / speed['pythae']:10.2f}{speed[name] / speed['eager']:10.2f}"
+            f"{memory[name]:10.0f}{speed[name] * gflops:10.0f}{speed[name] * gflops / peak:10.0%}"
+        )
+    ratios = [
+        ours["images_per_second"] / theirs["images_per_second"]
+        for ours, theirs in zip(runs["vaelib"], runs["pythae"], strict=True)
+    ]
+    target = TARGET if fast else 1.0
+    met = statistics.median(ratios) >= target
+    print(
+        f"vaelib over pythae: median {statistics.median(ratios):.2f}, from {min(ratios):.2f} to {max(ratios):.2f}; "
+        f"target {target} {'met' if met else 'MISSED'} ({'with' if fast else 'without'} bf16 hardware)"
+    )
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(
+        json.dumps(
+            {
+                "date": time.strftime("%Y-%m-%d"),
+                "processor": processor(),
+                "threads": torch.get_num_threads(),
+                "fast_bfloat16": fast,
+                "torch": torch.__version__,
+                "vaelib": vaelib.__version__,
+                "pythae": PYTHAE,
+                "batch_size": BATCH_SIZE,
+                "gflop_per_image_and_step": gflops,
+                "machine_peak_gflop_per_second": peaks,
+                "load_average_at_start": load,
+                "ratio_vaelib_over_pythae_per_round": ratios,
+                "runs": runs,
+            },
+            indent=1,
+        )
+        + "\n"
+    )
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
