@@ -2,9 +2,9 @@
 
     make bench            or, on an idle machine,    python -m benchmarks.training_speed
 
-The contenders take turns, round after round, so that a slow minute of the machine hits all of them; medians and ratios
-are what to read. pythae gets an environment of its own, which borrows torch from this one: the same torch for everybody.
-The result is written to benchmarks/results/training_speed.json, with the machine it was measured on.
+The contenders take turns, round after round, so that a slow minute of the machine hits all of them; medians and
+ratios are what to read. pythae gets an environment of its own, which borrows torch from this one: the same torch for
+everybody. The result is written to benchmarks/results/training_speed.json, with the machine it was measured on.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import vaelib
 from benchmarks.contenders import BATCH_SIZE, CONTENDERS, LATENTS, SHAPE
-from vaelib.training.precision import has_fast_bfloat16
+from vaelib.training.precision import fast_bfloat16
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "training_speed.json"
@@ -116,7 +116,7 @@ def main() -> int:
 
     peaks = {"float32": machine_peak(torch.float32), "bfloat16": machine_peak(torch.bfloat16)}
     gflops = flops_per_image() / 1e9
-    fast = has_fast_bfloat16(torch.device("cpu"))
+    fast = fast_bfloat16(torch.device("cpu"))
     speed = {name: statistics.median(run["images_per_second"] for run in several) for name, several in runs.items()}
     memory = {name: statistics.median(run["peak_memory_mb"] for run in several) for name, several in runs.items()}
 

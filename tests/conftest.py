@@ -1,4 +1,4 @@
-"""Every test runs quietly and on one thread, so that two workers share two cores and results do not depend on the count."""
+"""Every test runs quietly and on one thread: two workers share two cores, and no result depends on their number."""
 
 import os
 

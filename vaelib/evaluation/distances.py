@@ -27,7 +27,7 @@ def frechet_distance(
     generated: Tensor | ImageSet,
     *,
     features: str = "efficientnet-lite0",
-    chunk: int = 64,
+    chunk: int | None = None,
     subject: str = "",
     seed: int | None = None,
 ) -> Measurement:
@@ -41,7 +41,7 @@ def frechet_distance(
     Args:
         real, generated: (N, C, H, W) in [0, 1], or data sets, of one image shape.
         features: a name in `FEATURES`.
-        chunk: images at a time.
+        chunk: images at a time; see `image_features`.
         subject, seed: for the record: what `generated` is, and how it was drawn.
     Raises:
         ValueError: shapes that differ, values out of range, fewer than 32 images.
@@ -55,7 +55,7 @@ def kernel_distance(
     *,
     features: str = "efficientnet-lite0",
     subsets: int = 10,
-    chunk: int = 64,
+    chunk: int | None = None,
     subject: str = "",
     seed: int = 0,
 ) -> Measurement:
@@ -67,7 +67,7 @@ def kernel_distance(
         real, generated: (N, C, H, W) in [0, 1], or data sets, of one image shape.
         features: a name in `FEATURES`.
         subsets: into how many disjoint subsets the images are dealt; their spread gives the standard error.
-        chunk: images at a time.
+        chunk: images at a time; see `image_features`.
         subject: for the record: what `generated` is.
         seed: of the dealing.
     Raises:
@@ -82,7 +82,7 @@ def distances(
     *,
     features: str = "efficientnet-lite0",
     subsets: int = 10,
-    chunk: int = 64,
+    chunk: int | None = None,
     subject: str = "",
     seed: int = 0,
 ) -> tuple[Measurement, Measurement]:
@@ -176,7 +176,7 @@ class _Compared:
     protocol: Protocol
 
     @classmethod
-    def of(cls, real: Tensor | ImageSet, generated: Tensor | ImageSet, features: str, chunk: int) -> "_Compared":
+    def of(cls, real: Tensor | ImageSet, generated: Tensor | ImageSet, features: str, chunk: int | None) -> "_Compared":
         shapes = [_check_and_shape(real, "real images"), _check_and_shape(generated, "generated images")]
         if shapes[0] != shapes[1]:
             raise ValueError(

@@ -75,7 +75,7 @@ def image_features(
     images: Tensor | ImageSet,
     features: str = "efficientnet-lite0",
     *,
-    chunk: int = 64,
+    chunk: int | None = None,
     device: torch.device | str | None = None,
 ) -> Tensor:
     """The features of each image.
@@ -85,7 +85,7 @@ def image_features(
     Args:
         images: (N, C, H, W) in [0, 1] with one or three channels, or a data set.
         features: a name in `FEATURES`.
-        chunk: images at a time, to bound memory.
+        chunk: images at a time; by default 8 on a CPU, whose cache they then fit, and 64 on a GPU.
         device: where the network runs: the GPU if there is one.
     Returns:
         (N, dimension) float32 on the CPU.
@@ -93,9 +93,11 @@ def image_features(
         ValueError: unknown features, images of another shape or out of range.
     """
     network = feature_network(features)
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if chunk is None:
+        chunk = 8 if device.type == "cpu" else 64
     if chunk < 1:
         raise ValueError(f"chunk should be at least 1, not {chunk}")
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if isinstance(images, Tensor):
         check_pictures(images)
         return _compute(network, (part for part in images.split(chunk)), len(images), device)
