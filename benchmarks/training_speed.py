@@ -160,8 +160,8 @@ def table(result: dict[str, Any]) -> str:
         [
             *lines,
             "",
-            f"One training step of the same VAE (`conv64`, 64 latents), batch {result['batch_size']}, {gflops:.2f} GFLOP "
-            f"per image; medians of {len(found)} rounds.",
+            f"One training step of the same VAE (`conv64`, 64 latents), batch {result['batch_size']}, "
+            f"{gflops:.2f} GFLOP per image; medians of {len(found)} rounds.",
             f"{result['processor']}, {result['threads']} threads, torch {result['torch']}, vaelib {result['vaelib']}, "
             f"{result['pythae']}, {result['date']}. Peak: one 4096 × 4096 matrix product, "
             f"{peaks['float32']:.0f} GFLOP/s in float32 and {peaks['bfloat16']:.0f} in bfloat16.",

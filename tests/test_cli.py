@@ -113,10 +113,20 @@ def test_every_option_of_every_command_has_a_help_text_and_every_command_has_exa
         (["train", "vae", "--data", "face"], "no data set 'face'; .* Did you mean 'faces'?"),
         (["train", "vae", "--learning-rte", "1"], "no option --learning-rte. Did you mean '--learning-rate'?"),
         (["train", "vae", "--learning-rate", "fast"], "--learning-rate: should be a number, not 'fast'"),
+        (["train", "vae", "--latent-dimension", "0"], "latent_dimension should be at least 1, not 0"),
+        (["train", "vae", "--kl-warmup", "nan"], "kl_warmup should be a fraction of the run"),
+        (["train", "vae", "--network", "convolutional:widths=0"], "widths should be one or more numbers"),
+        (["train", "vae", "--likelihood", "laplace:scale=inf"], "scale should be positive and finite, not inf"),
+        (["train", "vae", "--run", "../elsewhere"], "--run should be the name of a folder in runs/"),
+        (["train", "vae", "--run", ".."], "--run should be the name of a folder in runs/"),
+        (["train", "vae", "--run", ""], "--run should be the name of a folder in runs/"),
+        (["sample", "--seed", "99999999999999999999"], "should be from 0 to 2^63 - 1"),
+        (["sample", "--out", "."], "should be a file to write, but . is a folder"),
+        (["evaluate", "--json", "/dev/null/out.json"], "/dev/null is a file, not a folder"),
         (["train", "vae", "--learning-rate", "-1"], "learning_rate should be positive"),
         (["train", "vae", "--likelihood", "laplas"], "there is no likelihood 'laplas'; .* Did you mean 'laplace'?"),
         (["train", "vae", "--likelihood", "laplace:scal=1"], "laplace has no option 'scal'; .* Did you mean 'scale'?"),
-        (["train", "vae", "--likelihood", "fixed-gaussian:variance=0"], "variance should be positive, not 0"),
+        (["train", "vae", "--likelihood", "fixed-gaussian:variance=0"], "variance should be positive and finite"),
         (["train", "vae", "--network", "convolutional:32"], "after convolutional: should come option=value, not '32'"),
         (["train", "vae", "--resume", "--fresh"], "not allowed with argument"),
         (["evaluate", "--features", "inception"], "--features should be one of efficientnet-lite0, .*none"),
@@ -470,3 +480,31 @@ def test_an_unfinished_run_with_other_settings_is_not_mixed_up(
     error = capsys.readouterr().err
     assert "latent_dimension" in error
     assert "Traceback" not in error
+
+
+def test_a_runs_folder_that_cannot_be_made_is_named_without_an_error_number(
+    pictures: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("runs").write_text("in the way")
+    assert main(["train", "vae", "--profile", "smoke", "--data", pictures, *TINY, "--run", "first"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "vaelib: runs/first: Not a directory"
+
+
+def test_an_edited_card_is_named(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (saved / "model" / "card.json").write_text("[]")
+    assert main(["info", "first"]) == 1
+    assert "card.json should hold names and values, not []" in capsys.readouterr().err
+    (saved / "model" / "card.json").write_text('{"metrics": 3, "dataset": 7}')
+    assert main(["info", "first"]) == 0
+    assert main(["reconstruct", "first"]) == 1
+    assert "says it was trained on 7, which is no name: give it with --data" in capsys.readouterr().err
+
+
+def test_the_crop_of_the_training_data_is_that_of_the_test_images(
+    saved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Faces have no crops, and say so when they are asked for one: so the card's was used, and can be overruled.
+    vaelib.save(vaelib.load(saved), saved / "model", {"dataset": "faces", "crop": "tight"})
+    assert main(["reconstruct", "first"]) == 1
+    assert "faces comes with no crops" in capsys.readouterr().err
+    assert main(["reconstruct", "first", "--data", "folder:pictures"]) == 0

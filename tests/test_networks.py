@@ -90,3 +90,15 @@ def test_networks_survive_json_and_a_typo_names_the_near_miss():
         from_dict(Network, {"kind": "convolutionel"})
     with pytest.raises(ValueError, match="Did you mean 'widths'"):
         from_dict(Network, {"kind": "convolutional", "width": [8]})
+
+
+@pytest.mark.parametrize("widths", [(), (0,), (32, -3)])
+def test_widths_that_make_no_network_are_refused(widths):
+    with pytest.raises(ValueError, match="widths should be one or more numbers of channels"):
+        Convolutional(widths=widths)
+
+
+@pytest.mark.parametrize("size", [1, 3, 4])
+def test_images_too_small_to_derive_widths_from_are_refused(size):
+    with pytest.raises(ValueError, match="too small to derive widths from"):
+        Convolutional().encoder((3, size, size), 2)

@@ -48,7 +48,7 @@ def format_all() -> None:
             copy = Path(folder) / "notebook.ipynb"
             write(copy, combined(text))
             subprocess.run(
-                [sys.executable, "-m", "ruff", "format", "--quiet", "--config", ROOT / "pyproject.toml", copy],
+                [sys.executable, "-m", "ruff", "format", "--quiet", "--config", ROOT / "book/ruff.toml", copy],
                 check=True,
             )
             formatted = [cell for cell in read_notebook(copy).cells if cell.cell_type == "code"]

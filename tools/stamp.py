@@ -65,10 +65,11 @@ class Facts:
 def setup_cell(facts: Facts) -> str:
     """The first code cell of a notebook: nothing where vaelib is installed, an installation where it is not."""
     dependencies = textwrap.wrap(
-        " ".join(f'"{item}"' for item in facts.dependencies), width=100, break_long_words=False, break_on_hyphens=False
+        " ".join(f'"{item}"' for item in facts.dependencies), width=72, break_long_words=False, break_on_hyphens=False
     )
     return (
-        "# On Colab this installs vaelib and leaves torch and numpy alone. Elsewhere it does nothing.\n"
+        "# On Colab this installs vaelib and leaves torch and numpy alone.\n"
+        "# Elsewhere it does nothing.\n"
         "import importlib.util\n"
         "\n"
         'if importlib.util.find_spec("vaelib") is None:\n'

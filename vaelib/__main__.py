@@ -1,4 +1,4 @@
-"""`python -m vaelib`, and `accelerate launch -m vaelib train …` for many devices."""
+"""`python -m vaelib`, and `accelerate launch --multi_gpu --num_processes N -m vaelib train …` for many devices."""
 
 import sys
 

@@ -118,5 +118,8 @@ def _run(arguments: list[str]) -> int:
 def _complain(error: Exception, code: int, show_traceback: bool) -> int:
     if show_traceback:
         traceback.print_exception(error)
-    print(f"vaelib: {error}", file=sys.stderr)
+    message = str(error)
+    if isinstance(error, OSError) and error.filename is not None:  # not Python's "[Errno 20] Not a directory: …"
+        message = f"{error.filename}: {error.strerror}"
+    print(f"vaelib: {message}", file=sys.stderr)
     return code

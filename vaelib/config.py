@@ -91,9 +91,20 @@ def from_dict(cls: type[T], values: Mapping[str, Any]) -> T:
     return cls(**{name: _typed(hints[name], value, f"{cls.__name__}.{name}") for name, value in values.items()})
 
 
+def check_types(config: Any) -> None:
+    """Raise a ValueError when a field of a dataclass holds a value of another type than the field's own.
+
+    For `__post_init__`: what is typed in Python is then refused as early as what is read from a file.
+    """
+    hints = typing.get_type_hints(type(config))
+    for field in dataclasses.fields(config):
+        _typed(hints[field.name], getattr(config, field.name), f"{type(config).__name__}.{field.name}")
+
+
 def _typed(hint: Any, value: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    wrong = ValueError(f"{where} should be {getattr(hint, '__name__', hint)}, not {value!r}")
+    name = hint if origin else getattr(hint, "__name__", hint)
+    wrong = ValueError(f"{where} should be {name}, not {value!r}")
     if origin in (typing.Union, types.UnionType):
         for option in arguments:
             try:

@@ -58,6 +58,10 @@ class Convolutional(Network):
     kind: ClassVar[str] = "convolutional"
     widths: tuple[int, ...] | None = None
 
+    def __post_init__(self) -> None:
+        if self.widths is not None and (not self.widths or min(self.widths) < 1):
+            raise ValueError(f"widths should be one or more numbers of channels, each at least 1, not {self.widths}")
+
     def sizes(self, image_shape: ImageShape) -> list[int]:
         """The side of the picture before, between and after the halvings: 64, 32, 16, 8, 4."""
         _, height, width = image_shape
@@ -68,6 +72,11 @@ class Convolutional(Network):
             if sizes[-1] == 1:
                 raise ValueError(f"{height}×{width} images cannot be halved {len(self.widths or ())} times")
             sizes.append((sizes[-1] + 1) // 2)
+        if len(sizes) == 1:
+            raise ValueError(
+                f"{height}×{width} images are too small to derive widths from: give some, as in widths=(32,), take "
+                "the linear network, or larger images"
+            )
         return sizes
 
     def widths_for(self, image_shape: ImageShape) -> tuple[int, ...]:

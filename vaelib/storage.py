@@ -196,7 +196,19 @@ def build(folder: Path) -> Model:
 def read_card(folder: Path) -> dict[str, Any]:
     """The card beside the weights; empty when there is none."""
     file = folder / CARD
-    return read_json(file) if file.exists() else {}
+    return read_object(file) if file.exists() else {}
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The names and values in a JSON file.
+
+    Raises:
+        ValueError: it is no JSON, or holds something else.
+    """
+    values = read_json(file)
+    if not isinstance(values, dict):
+        raise ValueError(f"{file} should hold names and values, not {values!r:.40}: it was edited, or is another file")
+    return values
 
 
 def read_json(file: Path) -> Any:

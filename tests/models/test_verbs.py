@@ -211,3 +211,52 @@ def test_forward_is_the_loss_of_the_only_player(vae, images):
     expected = vae.loss(Batch(images), Progress.finished()).total
     torch.manual_seed(1)
     torch.testing.assert_close(vae(Batch(images), Progress.finished()).total, expected)
+
+
+def test_images_of_another_range_or_type_are_refused(model, images):
+    model.eval()
+    with pytest.raises(ValueError, match=r"should lie in \[0, 1\] but run from -1"):
+        model.reconstruct((images > 0.5).float() * 2 - 1)
+    with pytest.raises(ValueError, match=r"should lie in \[0, 1\] but run from nan"):
+        model.encode(torch.full_like(images, float("nan")))
+    with pytest.raises(ValueError, match=r"images should be torch.float32, like the weights, not torch.float64"):
+        model.encode(images.double())
+    with pytest.raises(ValueError, match=r"latents should be torch.float32, like the weights, not torch.int64"):
+        model.decode(torch.zeros(2, LATENTS, dtype=torch.long))
+
+
+def test_counts_and_temperatures_that_make_no_sense_are_refused(vae, images):
+    with pytest.raises(ValueError, match="temperature should be 0 or more, and finite, not nan"):
+        vae.sample(2, temperature=float("nan"))
+    with pytest.raises(ValueError, match="temperature should be 0 or more, and finite, not -1"):
+        vae.sample(2, temperature=-1)
+    with pytest.raises(ValueError, match="chunk should be at least 1, not 0"):
+        vae.reconstruct(images, chunk=0)
+    with pytest.raises(ValueError, match="steps should be at least 1, better 2 or more, not 0"):
+        vae.interpolate(images, images, 0)
+    with pytest.raises(ValueError, match="at least one dimension and values"):
+        vae.traverse(torch.zeros(LATENTS), [], torch.zeros(3))
+    assert vae.traverse(torch.zeros(LATENTS), [0], [-1.0, 0.0, 1.0]).shape == (1, 3, *SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"latent_dimension": 0}, "latent_dimension should be at least 1, not 0"),
+        ({"latent_dimension": 2.5}, "VAEConfig.latent_dimension should be int, not 2.5"),
+        ({"image_shape": (3, 0, 0)}, "image_shape should be .channels, height, width., each at least 1"),
+        ({"image_shape": (3, 64)}, r"image_shape should be tuple\[int, int, int\], not \(3, 64\)"),
+        ({"network": "linear"}, "VAEConfig.network should be Network, not 'linear'"),
+        ({"kl_warmup": -0.5}, "kl_warmup should be a fraction of the run, from 0 to 1, not -0.5"),
+    ],
+)
+def test_settings_of_a_model_are_checked_when_they_are_made(options, message):
+    with pytest.raises(ValueError, match=message):
+        VAEConfig(**options)
+
+
+def test_a_model_refuses_the_settings_of_another():
+    with pytest.raises(TypeError, match="VAE takes a VAEConfig, not a AutoencoderConfig"):
+        VAE(AutoencoderConfig())
+    with pytest.raises(TypeError, match="VAE takes a VAEConfig, not a dict"):
+        VAE({})

@@ -157,6 +157,7 @@ def test_resuming_something_else_names_every_difference(tmp_path: Path) -> None:
     assert "train.learning_rate: 0.001 in the checkpoint, 0.01 now" in message
     assert "model.kind: 'vae' in the checkpoint, 'autoencoder' now" in message
     assert "data.key: 'noise 48 (3, 16, 16) seed 1' in the checkpoint" in message
+    assert "begin again with --fresh (in Python: resume=False)" in message
     assert "log_every" not in message  # it does not touch the weights, so it may change
 
 

@@ -128,6 +128,9 @@ def test_rows_after_the_checkpoint_and_a_cut_off_line_are_forgotten(tmp_path) ->
     [
         ({"steps": 0}, "TrainConfig.steps should be at least 1, not 0"),
         ({"batch_size": -1}, "batch_size should be at least 1"),
+        ({"steps": 2.5}, "TrainConfig.steps should be int, not 2.5"),
+        ({"batch_size": "8"}, "TrainConfig.batch_size should be int, not '8'"),
+        ({"learning_rate": None}, "TrainConfig.learning_rate should be float, not None"),
         ({"learning_rate": float("nan")}, "learning_rate should be positive and finite"),
         ({"optimiser": "adamm"}, "optimiser should be one of adam, adamw, adamax, not 'adamm'. Did you mean 'adam'"),
         ({"schedule": "cosin"}, "Did you mean 'cosine'"),

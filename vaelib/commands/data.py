@@ -1,10 +1,9 @@
 """List the data sets, show the card of one, or look at its pictures."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from vaelib.commands.options import at_least_one, one_of
+from vaelib.commands.options import at_least_one, one_of, output_file
 
 EXAMPLES = """
   vaelib data                                  the catalogue
@@ -17,7 +16,7 @@ EXAMPLES = """
 def add_options(parser: Any, arguments: list[str]) -> None:
     """The options of `vaelib data`."""
     parser.add_argument("name", metavar="NAME", nargs="?", help="a data set, or folder:PATH (default: list them all)")
-    parser.add_argument("--grid", metavar="FILE", type=Path, help="write pictures of the set to FILE, a PNG")
+    parser.add_argument("--grid", metavar="FILE", type=output_file, help="write pictures of the set to FILE, a PNG")
     parser.add_argument("-n", "--count", type=at_least_one, default=64, metavar="N", help="how many (default: 64)")
     parser.add_argument(
         "--split",

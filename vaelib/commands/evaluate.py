@@ -3,10 +3,9 @@
 import argparse
 import json
 import os
-from pathlib import Path
 from typing import Any
 
-from vaelib.commands.options import UsageError, at_least_one, positive
+from vaelib.commands.options import UsageError, at_least_one, output_file, positive, seed
 from vaelib.commands.runs import add_data, add_run, held_out_images, note, open_trained, table
 
 EXAMPLES = """
@@ -34,8 +33,10 @@ def add_options(parser: Any, arguments: list[str]) -> None:
         help="network of the Fréchet and kernel distances; none leaves them out (default: efficientnet-lite0)",
     )
     parser.add_argument("--temperature", type=positive, default=1.0, metavar="X", help="of the samples (default: 1)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of every draw (default: 0)")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the numbers and their protocols to FILE")
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of every draw (default: 0)")
+    parser.add_argument(
+        "--json", metavar="FILE", type=output_file, help="also write the numbers and their protocols to FILE"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -63,7 +63,8 @@ def run(options: argparse.Namespace) -> int:
     bytes_ = sum(tensor.nbytes for tensor in model.state_dict().values())
     cost = [("latents", f"{model.config.latent_dimension}"), ("weights in memory", f"{bytes_ / 1e6:.1f} MB")]
     cost += [(f"{part}, one image", f"{count / 1e6:,.1f} MFLOP") for part, count in forward_flops(model).items()]
-    if speed := card.get("metrics", {}).get("images_per_second"):
+    metrics = card.get("metrics")
+    if speed := metrics.get("images_per_second") if isinstance(metrics, dict) else None:
         cost.append(("training", f"{speed:,.0f} images/s on {card.get('hardware', 'an unknown machine')}"))
     print("\ncost\n" + table(cost))
     print("  A training step takes about three times the forward pass. Multiplications and additions count as two.")

@@ -12,6 +12,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from vaelib.config import Choice, near_miss
@@ -137,6 +138,31 @@ def _parse_choice(text: str, base: type[Choice]) -> Choice:
         except ValueError as error:
             raise ValueError(f"{kind}: {name} {error}") from error
     return cls(**values)
+
+
+def output_file(text: str) -> Path:
+    """A file to write to, for argparse: what cannot be written is better said before the work than after."""
+    file = Path(text).expanduser()
+    if file.is_dir():
+        raise argparse.ArgumentTypeError(f"should be a file to write, but {file} is a folder")
+    return output_folder(str(file.parent)) / file.name
+
+
+def output_folder(text: str) -> Path:
+    """A folder to write into, made when it is not there, for argparse."""
+    folder = Path(text).expanduser()
+    for path in (folder, *folder.parents):
+        if path.exists() and not path.is_dir():
+            raise argparse.ArgumentTypeError(f"cannot be written: {path} is a file, not a folder")
+    return folder
+
+
+def seed(text: str) -> int:
+    """A seed that torch.Generator takes, for argparse."""
+    value = reader(int)(text)
+    if not 0 <= value < 2**63:
+        raise argparse.ArgumentTypeError(f"should be from 0 to 2^63 - 1, not {value}")
+    return value
 
 
 def at_least_one(text: str) -> int:

@@ -49,9 +49,9 @@ def read_picture(file: Path, image_shape: tuple[int, int, int]) -> Tensor:
         ValueError: it is no picture.
     """
     channels, size, _ = image_shape
-    data = file.read_bytes()
     try:
+        data = file.read_bytes()
         image = open_picture(data, 1 if channels == 1 else 3)
     except OSError as error:
-        raise ValueError(f"{file} cannot be read as a picture: {error}") from error
+        raise ValueError(f"{file} cannot be read as a picture: {error.strerror or error}") from error
     return to_tensor(resize(centre_square(image), size)).float() / 255

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from vaelib.commands.options import at_least_one
+from vaelib.commands.options import at_least_one, output_file
 from vaelib.commands.runs import add_data, add_run, held_out_images, note, open_trained
 
 EXAMPLES = """
@@ -22,7 +22,7 @@ def add_options(parser: Any, arguments: list[str]) -> None:
     parser.add_argument(
         "--out",
         metavar="FILE",
-        type=Path,
+        type=output_file,
         default=Path("reconstructions.png"),
         help="where to write: originals above, reconstructions below (default: reconstructions.png)",
     )

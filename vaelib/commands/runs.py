@@ -31,7 +31,9 @@ def add_data(parser: Any) -> None:
     parser.add_argument(
         "--data", metavar="NAME", help="whose test split (default: that of the data the model was trained on)"
     )
-    parser.add_argument("--crop", metavar="NAME", help="the published crop that the model was trained on, if any")
+    parser.add_argument(
+        "--crop", metavar="NAME", help="a published crop (default: that of the data the model was trained on, if any)"
+    )
 
 
 def chosen(source: str | None) -> str:
@@ -95,7 +97,7 @@ def open_trained(source: str | None) -> Trained:
         return Trained(source, zoo.load(name).to(device), zoo.card(name))
     folder = storage.find(source)
     run = folder.parent / "run.json"
-    card = {**(storage.read_json(run) if run.exists() else {}), **storage.read_card(folder)}
+    card = {**(storage.read_object(run) if run.exists() else {}), **storage.read_card(folder)}
     return Trained(source, storage.load(folder).to(device), card)
 
 
@@ -108,10 +110,17 @@ def held_out_images(trained: Trained, data: str | None, crop: str | None, count:
     if data:
         check_data(data)
     name = data or trained.card.get("dataset")
+    if data is None and crop is None:
+        crop = trained.card.get("crop")
     if not name:
         raise ValueError(f"{trained.source} does not say what it was trained on: name the data with --data")
+    if not isinstance(name, str):
+        raise ValueError(f"{trained.source} says it was trained on {name!r}, which is no name: give it with --data")
     shape = tuple(trained.model.config.image_shape)
-    images = load_at_most(name, "test", count, size=shape[-1], crop=crop)
+    try:
+        images = load_at_most(name, "test", count, size=shape[-1], crop=crop)
+    except ValueError as error:
+        raise ValueError(f"test images of {shape_text(shape)} for {trained.source}: {error}") from error
     if images.image_shape != shape:
         raise ValueError(
             f"{trained.source} takes images of shape {shape_text(shape)}, but {name} has "

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from vaelib.commands.options import at_least_one, positive
+from vaelib.commands.options import at_least_one, output_file, output_folder, positive, seed
 from vaelib.commands.runs import add_run, note, open_trained
 
 EXAMPLES = """
@@ -27,13 +27,13 @@ def add_options(parser: Any, arguments: list[str]) -> None:
         help="factor on the prior's standard deviation; below 1, samples are safer and less varied (default: 1)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of the draw; same seed, same pictures (default: 0)"
+        "--seed", type=seed, default=0, metavar="N", help="of the draw; same seed, same pictures (default: 0)"
     )
     parser.add_argument(
-        "--out", metavar="FILE", type=Path, help="the grid, a PNG (default: samples.png, or none with --folder)"
+        "--out", metavar="FILE", type=output_file, help="the grid, a PNG (default: samples.png, or none with --folder)"
     )
     parser.add_argument(
-        "--folder", metavar="DIR", type=Path, help="also write each picture as a PNG of its own into DIR"
+        "--folder", metavar="DIR", type=output_folder, help="also write each picture as a PNG of its own into DIR"
     )
 
 

@@ -25,7 +25,7 @@ EXAMPLES = """
   vaelib train vae --profile smoke                      a few steps, to see that everything works
   vaelib train vae --latent-dimension 32 --likelihood laplace --run laplace
   vaelib train vae --network convolutional:widths=32,64 --likelihood fixed-gaussian:variance=0.02 --run small
-  accelerate launch -m vaelib train vae --profile gpu   the same on many devices
+  accelerate launch --multi_gpu --num_processes 8 -m vaelib train vae --profile gpu
 """
 
 
@@ -125,7 +125,9 @@ def validation_images(name: str, count: int, asked: dict[str, Any]) -> "ImageSet
 
 def run_folder(options: argparse.Namespace) -> Path:
     """runs/NAME; by default the preset, the data and, unless it is cpu, the profile: `vae-faces`, `vae-faces-gpu`."""
-    if options.run:
+    if options.run is not None:
+        if not options.run or Path(options.run).name != options.run or options.run == "..":
+            raise UsageError(f"--run should be the name of a folder in {RUNS}/, such as first, not {options.run!r}")
         return RUNS / options.run
     name = options.data or options.shown.data
     words = [options.preset, Path(name.partition(":")[2]).name if ":" in name else name]

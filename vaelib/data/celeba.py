@@ -84,7 +84,7 @@ def load(
     )
     key = f"celeba files {made.digest[:12]} {split} 0:{count} {crop} {cut.filter} {size}×{size}"
     attributes, labels = _attributes(folder / "list_attr_celeba.txt", names[:count])
-    return ImageSet(made.images, "celeba", split, key, labels, attributes)
+    return ImageSet(made.images, "celeba", split, key, labels, attributes, crop)
 
 
 def _folder(root: str | Path | None) -> Path:

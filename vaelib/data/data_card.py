@@ -51,7 +51,7 @@ class DataCard:
         rows = {
             "What": self.what,
             "Images": f"{height}×{pixels}, {colour}" if height else f"square, of the size asked for, {colour}",
-            "Splits": f"{self.size}. {self.division}" if self.splits else self.division,
+            "Splits": f"{self.size}. {self.division}" if self.size else self.division,
             "Labels": self.label or "none",
             "Source": self.source,
             "Fetched": self.fetched,

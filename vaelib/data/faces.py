@@ -22,6 +22,7 @@ from vaelib.data.wheels import WheelPin, fetch_wheel, read_member
 PIN = WheelPin("gan-face-generate", "1.1.1", "24102f4be41d164e44251168ede0458a45e498a888c81493e2aea48529640569")
 SIZE = 64
 BLOCK = 100
+LARGEST_COUNT = 1_000_000
 
 CARD = DataCard(
     name="faces",
@@ -79,8 +80,8 @@ def load(split: str = "train", *, count: int | None = None, size: int | None = N
     """
     size = checked_size("faces", size, SIZE)
     count = CARD.splits[split] if count is None else count
-    if count < 1:
-        raise ValueError(f"count should be at least 1, not {count}")
+    if not 1 <= count <= LARGEST_COUNT:
+        raise ValueError(f"count should be from 1 to {LARGEST_COUNT:,} (12 GB of pixels), not {count:,}")
     folder = cache_folder() / "faces" / PIN.sha256[:16] / split
     blocks = range(-(-count // BLOCK))
     images = torch.empty(len(blocks) * BLOCK, 3, SIZE, SIZE, dtype=torch.uint8)

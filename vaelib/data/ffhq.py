@@ -83,4 +83,4 @@ def load(
         lambda: lambda data: to_tensor(cut.cut(open_picture(data, 3), size)),
     )
     key = f"ffhq files {made.digest[:12]} {split} 0:{count} {crop} {cut.filter} {size}×{size}"
-    return ImageSet(made.images, "ffhq", split, key)
+    return ImageSet(made.images, "ffhq", split, key, crop=crop)

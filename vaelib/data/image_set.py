@@ -29,6 +29,7 @@ class ImageSet:
         name: its name in the catalogue; `split`: which part of it.
         key: what exactly these images are, for the protocol of a measurement: source, hash, split, crop, size.
         labels: (N, …) or None; `label_names` says what they mean.
+        crop: the name of the published crop that they were cut with, where the set has a choice.
     """
 
     images: Tensor
@@ -37,6 +38,7 @@ class ImageSet:
     key: str
     labels: Tensor | None = None
     label_names: tuple[str, ...] = field(default=())
+    crop: str | None = None
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.dim() != 4:
@@ -72,4 +74,4 @@ class ImageSet:
             raise ValueError(f"count should be from 1 to {len(self)}, the size of this set, not {count}")
         labels = None if self.labels is None else self.labels[:count]
         key = f"{self.key} first {count}"
-        return ImageSet(self.images[:count], self.name, self.split, key, labels, self.label_names)
+        return ImageSet(self.images[:count], self.name, self.split, key, labels, self.label_names, self.crop)

@@ -81,7 +81,7 @@ def load(
     key = f"lfw files {made.digest[:12]} {split} 0:{count} {crop} {cut.filter} {size}×{size}"
     number = {person: index for index, person in enumerate(everybody)}
     labels = torch.tensor([number[file.parent.name] for file in files])
-    return ImageSet(made.images, "lfw", split, key, labels, tuple(everybody))
+    return ImageSet(made.images, "lfw", split, key, labels, tuple(everybody), crop)
 
 
 def _hash(text: str) -> int:

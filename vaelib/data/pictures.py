@@ -78,9 +78,13 @@ def open_picture(data: bytes, channels: Literal[1, 3] | None = None) -> "Image":
     Transparency is laid on white, 16-bit greys are scaled to 8 bits.
     """
     import numpy
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
-    with Image.open(io.BytesIO(data)) as opened:
+    try:
+        opened = Image.open(io.BytesIO(data))
+    except UnidentifiedImageError:  # whose own message names the BytesIO
+        raise UnidentifiedImageError("it is in no image format that Pillow knows") from None
+    with opened:
         image = ImageOps.exif_transpose(opened)
         image.load()
     grey = image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I")

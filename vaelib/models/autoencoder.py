@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from vaelib.config import check_types
 from vaelib.data.image_set import Batch
 from vaelib.models.base import Loss, Model, Progress
 from vaelib.networks import ImageShape, Network, conv64
@@ -27,6 +28,15 @@ class AutoencoderConfig:
     network: Network = conv64
     likelihood: Likelihood = FixedGaussianLikelihood()
 
+    def __post_init__(self) -> None:
+        check_types(self)
+        if min(self.image_shape) < 1:
+            raise ValueError(
+                f"image_shape should be (channels, height, width), each at least 1, not {self.image_shape}"
+            )
+        if self.latent_dimension < 1:
+            raise ValueError(f"latent_dimension should be at least 1, not {self.latent_dimension}")
+
 
 class Autoencoder(Model):
     """A deterministic encoder and a decoder, trained to give back what they were given.
@@ -42,6 +52,9 @@ class Autoencoder(Model):
 
     def __init__(self, config: AutoencoderConfig | None = None) -> None:
         super().__init__()
+        if config is not None and not isinstance(config, self.Config):
+            name = type(self).__name__
+            raise TypeError(f"{name} takes a {self.Config.__name__}, not a {type(config).__name__}")
         self.config = config or self.Config()
         shape, dimension, likelihood = self.config.image_shape, self.config.latent_dimension, self.config.likelihood
         self.encoder = self.config.network.encoder(shape, self.numbers_per_latent * dimension)

@@ -4,6 +4,7 @@ The trainer, the evaluation and the command line know models only by this file.
 """
 
 import functools
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, ParamSpec, TypeVar, cast
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from vaelib.data.image_set import Batch
 from vaelib.networks import ImageShape
 from vaelib.probability.distributions import Distribution
+from vaelib.probability.likelihood import check_unit_range
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -153,7 +155,11 @@ class Model(nn.Module):
         return self.config.image_shape
 
     def check_images(self, images: Tensor) -> None:
-        """Raise a ValueError unless images are float (B, C, H, W) of the model's shape."""
+        """Raise a ValueError unless images are (B, C, H, W) of the model's shape and type, in [0, 1].
+
+        The range is looked at in eval mode only: in training, the likelihood does it. A likelihood with
+        `unit_range=False` takes any.
+        """
         if images.dim() != 4 or tuple(images.shape[1:]) != tuple(self.image_shape):
             raise ValueError(
                 f"this {type(self).__name__} takes images (B, {', '.join(map(str, self.image_shape))}), not "
@@ -161,6 +167,9 @@ class Model(nn.Module):
             )
         if not images.is_floating_point():
             raise ValueError(f"images should be float32 in [0, 1], not {images.dtype}: divide bytes by 255")
+        self.check_type(images, "images")
+        if not self.training and len(images) and getattr(getattr(self.config, "likelihood", None), "unit_range", True):
+            check_unit_range(images)
 
     def check_latents(self, latents: Tensor) -> None:
         """Raise a ValueError unless latents are (B, D) of the model's dimension."""
@@ -169,6 +178,13 @@ class Model(nn.Module):
                 f"this {type(self).__name__} takes latents (B, {self.config.latent_dimension}), "
                 f"not {tuple(latents.shape)}"
             )
+        self.check_type(latents, "latents")
+
+    def check_type(self, numbers: Tensor, what: str) -> None:
+        """Raise a ValueError unless these numbers are of the type of the weights."""
+        expected = next(self.parameters()).dtype
+        if numbers.dtype != expected:
+            raise ValueError(f"{what} should be {expected}, like the weights, not {numbers.dtype}: use .to({expected})")
 
     @inference
     def sample(
@@ -178,7 +194,8 @@ class Model(nn.Module):
 
         Args:
             count: how many.
-            temperature: factor on the prior's standard deviation; below 1, samples are safer and less varied.
+            temperature: factor on the prior's standard deviation, 0 or more; below 1, samples are safer and less
+                varied.
             generator: for reproducible draws.
             chunk: how many at a time, to bound memory.
         Returns:
@@ -186,6 +203,8 @@ class Model(nn.Module):
         """
         if count < 1 or chunk < 1:
             raise ValueError(f"count and chunk should be at least 1, not {count} and {chunk}")
+        if not 0 <= temperature < math.inf:
+            raise ValueError(f"temperature should be 0 or more, and finite, not {temperature}")
         prior = self.prior(count)
         latents = prior.mean + temperature * (prior.sample(generator) - prior.mean)
         return torch.cat([self.decode(some).mean.clamp(0, 1) for some in latents.split(chunk)])
@@ -194,6 +213,8 @@ class Model(nn.Module):
     def reconstruct(self, images: Tensor, *, chunk: int = 256) -> Tensor:
         """Encode to the posterior mean and decode to the likelihood's mean: (B, C, H, W) → the same, in [0, 1]."""
         self.check_images(images)
+        if chunk < 1:
+            raise ValueError(f"chunk should be at least 1, not {chunk}")
         parts = images.to(self.device).split(chunk)
         return torch.cat([self.decode(self.encode(part).mean).mean.clamp(0, 1) for part in parts])
 
@@ -209,6 +230,8 @@ class Model(nn.Module):
         """
         if start.shape != end.shape:
             raise ValueError(f"start and end should have one shape, not {tuple(start.shape)} and {tuple(end.shape)}")
+        if steps < 1:
+            raise ValueError(f"steps should be at least 1, better 2 or more, not {steps}")
         self.check_images(start)
         first, last = self.encode(start.to(self.device)).mean, self.encode(end.to(self.device)).mean
         weights = torch.linspace(0, 1, steps, device=self.device)
@@ -229,6 +252,12 @@ class Model(nn.Module):
         """
         latent = latent.reshape(1, -1).to(self.device)
         self.check_latents(latent)
+        dimensions, values = list(dimensions), torch.as_tensor(values)
+        if not dimensions or values.dim() != 1:
+            raise ValueError(
+                f"traverse takes at least one dimension and values (V,), not {len(dimensions)} dimensions and values "
+                f"{tuple(values.shape)}"
+            )
         rows = []
         for dimension in dimensions:
             if not -latent.shape[1] <= dimension < latent.shape[1]:

@@ -20,6 +20,11 @@ class VAEConfig(AutoencoderConfig):
 
     kl_warmup: float = 0.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.kl_warmup <= 1:
+            raise ValueError(f"kl_warmup should be a fraction of the run, from 0 to 1, not {self.kl_warmup}")
+
 
 class VAE(Autoencoder):
     """q(z | x) = N(μ(x), σ²(x)), p(z) = N(0, I), p(x | z) by the decoder, trained on the ELBO.

@@ -46,8 +46,8 @@ class FixedGaussianLikelihood(Likelihood):
     unit_range: bool = True
 
     def __post_init__(self) -> None:
-        if not self.variance > 0:
-            raise ValueError(f"variance should be positive, not {self.variance}")
+        if not 0 < self.variance < math.inf:
+            raise ValueError(f"variance should be positive and finite, not {self.variance}")
 
     def output_channels(self, image_channels: int) -> int:
         return image_channels
@@ -74,8 +74,8 @@ class LearnedGaussianLikelihood(Likelihood):
     unit_range: bool = True
 
     def __post_init__(self) -> None:
-        if not self.initial_variance > 0:
-            raise ValueError(f"initial_variance should be positive, not {self.initial_variance}")
+        if not 0 < self.initial_variance < math.inf:
+            raise ValueError(f"initial_variance should be positive and finite, not {self.initial_variance}")
 
     def output_channels(self, image_channels: int) -> int:
         return image_channels

@@ -62,8 +62,8 @@ class LaplaceLikelihood(Likelihood):
     unit_range: bool = True
 
     def __post_init__(self) -> None:
-        if not self.scale > 0:
-            raise ValueError(f"scale should be positive, not {self.scale}")
+        if not 0 < self.scale < math.inf:
+            raise ValueError(f"scale should be positive and finite, not {self.scale}")
 
     def output_channels(self, image_channels: int) -> int:
         return image_channels

@@ -117,7 +117,8 @@ def check_identity(folder: Path, saved: dict[str, Any], now: dict[str, Any], ste
             f"{folder} cannot be resumed, step {step} was made with other settings:\n"
             + "\n".join(lines)
             + (steps if "train.steps" in names else "")
-            + "\nUse the settings of the checkpoint, another run name, or resume=False, which deletes the old run."
+            + "\nUse the settings of the checkpoint, another run name, or begin again with --fresh (in Python: "
+            "resume=False), which deletes the old run."
         )
 
 

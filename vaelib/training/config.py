@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from vaelib.config import near_miss
+from vaelib.config import check_types, near_miss
 
 Optimiser = Literal["adam", "adamw", "adamax"]
 Schedule = Literal["constant", "cosine"]
@@ -69,6 +69,7 @@ class TrainConfig:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
+        check_types(self)
         for name in ("steps", "batch_size", "accumulate", "log_every"):
             _check(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
         for name in ("learning_rate_warmup", "validate_every", "validation_images", "checkpoint_every", "seed"):

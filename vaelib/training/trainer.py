@@ -154,6 +154,7 @@ class Trainer:
             description = {
                 "model": self.identity["model"],
                 "dataset": data.name,
+                **({"crop": data.crop} if data.crop else {}),
                 "data": data.key,
                 "train": to_dict(config) | {"precision": machine.precision},
                 "processes": machine.processes,

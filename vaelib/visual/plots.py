@@ -42,15 +42,22 @@ _SERIES = (
 )
 
 
-def training_curves(history: HistoryLike, terms: Sequence[str] | None = None, *, title: str | None = None) -> Figure:
+def training_curves(
+    history: HistoryLike,
+    terms: Sequence[str] | None = None,
+    *,
+    from_start: Sequence[str] = (),
+    title: str | None = None,
+) -> Figure:
     """Each term of the objective over the steps, training and validation in one panel.
 
     A panel's height shows the last nine tenths of the run: the first steps fall from so high that nothing else could be
-    seen.
+    seen. The panels of `from_start` show the whole run, and zero.
 
     Args:
         history: with names such as `train/distortion` and `validation/distortion`.
         terms: which, without the prefix; by default all that `train/` or `validation/` has.
+        from_start: terms to show from the first step and from zero, such as a rate.
         title: of the figure.
     Raises:
         ValueError: nothing to show, or a term that the history lacks; the message names the near miss.
@@ -66,7 +73,7 @@ def training_curves(history: HistoryLike, terms: Sequence[str] | None = None, *,
         raise ValueError(
             f"the history has no train/… or validation/… metrics yet; it has: {', '.join(names) or 'none'}"
         )
-    for term in terms or ():
+    for term in (*(terms or ()), *from_start):
         if term not in found:
             raise ValueError(f"the history has no {term!r}; it has {', '.join(found)}.{near_miss(term, found)}")
     shown = list(terms or found)
@@ -75,6 +82,9 @@ def training_curves(history: HistoryLike, terms: Sequence[str] | None = None, *,
         panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
         for axes, term in zip(panels, shown, strict=True):
             _curves(axes, history, term, found[term])
+            if term in from_start:
+                axes.autoscale(axis="y")
+                axes.set_ylim(bottom=0)
         panels[-1].set_xlabel("step")
         panels[-1].xaxis.set_major_locator(MaxNLocator(6, integer=True))
         # One legend above all panels: they share their series.
