@@ -73,6 +73,7 @@ def write_tensors(tensors: Mapping[str, Tensor], file: Path, *, half: bool = Fal
         stored[name] = tensor.clone() if pointer in seen else tensor
         seen.add(pointer)
     safetensors.torch.save_file(stored, file)
+    file.chmod(0o644)  # safetensors keeps other users out; a model is to be shared
 
 
 @contextmanager
