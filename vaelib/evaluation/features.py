@@ -2,7 +2,7 @@
 
 Example:
     features = image_features(images)             # efficientnet-lite0: offline, (N, 1280)
-    FEATURES["mine"] = FeatureNetwork("mine", …)  # another network, for this session
+    FEATURES["mine"] = FeatureNetwork("mine", …)  # another network, until Python ends
 """
 
 import hashlib
