@@ -16,6 +16,7 @@ from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.domains.python import PyClasslike
 from sphinx.util.docutils import SphinxDirective
+from vaelib.data import DataCard, cards
 
 LITERAL = re.compile(r"(``.+?``|`[^`\n]*`)")
 MARKUP = re.compile(r"[*|]|(?<=\w)_(?!\w)")
@@ -74,10 +75,8 @@ class DataCards(SphinxDirective):
     """`{data-cards}`: one section for each data set of the catalogue, from `vaelib.data.cards()`."""
 
     def run(self) -> list[nodes.Node]:
-        import vaelib
-
         source = StringList()
-        for name, card in vaelib.data.cards().items():
+        for name, card in cards().items():
             for line in [f"(data-{name})=", f"## `{name}`: {card.title}", "", *card_markdown(card), ""]:
                 source.append(line, f"the data card of {name}")
         container = nodes.Element()
@@ -85,25 +84,9 @@ class DataCards(SphinxDirective):
         return container.children
 
 
-def card_markdown(card: Any) -> list[str]:
-    """A data card as Markdown lines."""
-    channels, height, width = card.shape
-    colour = {1: "grey", 3: "colour"}.get(channels, "grey or colour")
-    entries = {
-        "What": card.what,
-        "Images": f"{f'{height}×{width}' if height else 'square, of the size asked for'}, {colour}",
-        "Splits": f"{card.size}. {card.division}",
-        "Labels": card.label or "none",
-        "Source": card.source,
-        "Fetched": card.fetched,
-        "Licence": card.licence,
-        "Consent": card.consent,
-        "Known bias": card.bias,
-        "Credit": card.credit,
-    }
-    if card.crops:
-        entries["Crops"] = " ".join(f"{name}: {crop} ({crop.source})." for name, crop in card.crops.items())
-    return [line for term, value in entries.items() for line in (term, f": {value}", "")]
+def card_markdown(card: DataCard) -> list[str]:
+    """A data card as Markdown lines, a definition list."""
+    return [line for term, value in card.rows().items() for line in (term, f": {value}", "")]
 
 
 class CommandHelp(SphinxDirective):

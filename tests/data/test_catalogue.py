@@ -68,3 +68,10 @@ def test_importing_the_data_package_is_light() -> None:
     program = "import sys, vaelib.data; print(*{name.partition('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert not {"PIL", "torchvision", "sklearn", "matplotlib", "scipy", "safetensors"} & set(loaded)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_row_of_a_card_is_empty_or_begins_with_a_stray_stop(name: str) -> None:
+    for heading, words in card(name).rows().items():
+        assert words, heading
+        assert words[0].isalnum() or words[0] in "('", f"{heading}: {words}"

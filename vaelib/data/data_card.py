@@ -44,13 +44,13 @@ class DataCard:
         """The splits and their sizes, in words; nothing where the sizes are not fixed beforehand."""
         return ", ".join(f"{count:,} {split}" for split, count in self.splits.items())
 
-    def text(self, width: int = 80) -> str:
-        """The card as plain text, no line longer than `width`; to be printed in a terminal or in the book."""
-        channels, height, pixels = self.shape
+    def rows(self) -> dict[str, str]:
+        """What the card says, by heading: the one content of its text in a terminal and of its place in the book."""
+        channels, height, width = self.shape
         colour = {1: "grey", 3: "colour"}.get(channels, "grey or colour")
         rows = {
             "What": self.what,
-            "Images": f"{height}×{pixels}, {colour}" if height else f"square, of the size asked for, {colour}",
+            "Images": f"{height}×{width}, {colour}" if height else f"square, of the size asked for, {colour}",
             "Splits": f"{self.size}. {self.division}" if self.size else self.division,
             "Labels": self.label or "none",
             "Source": self.source,
@@ -62,10 +62,14 @@ class DataCard:
         }
         if self.crops:
             rows["Crops"] = " ".join(f"{name}: {crop} ({crop.source})." for name, crop in self.crops.items())
+        return rows
+
+    def text(self, width: int = 80) -> str:
+        """The card as plain text, no line longer than `width`."""
         heading = f"{self.name}: {self.title}"
         lines = textwrap.wrap(heading, width)
         lines.append("=" * max(map(len, lines)))
-        for label, value in rows.items():
+        for label, value in self.rows().items():
             lines += textwrap.wrap(
                 value, width, initial_indent=f"{label + ':':12}", subsequent_indent=" " * 12, break_long_words=True
             )
