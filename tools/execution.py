@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -35,6 +36,8 @@ def environment(profile: str, threads: int | None = None) -> dict[str, str]:
         "VAELIB_CI": "1",
         "JUPYTER_PREFER_ENV_PATH": "1",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        # `!vaelib …` in a notebook means the one of this environment, also where the environment is not activated.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
     }
     # A shell's own choice of drawing would change the pictures.
     variables.pop("MPLBACKEND", None)
@@ -162,7 +165,8 @@ def run_alone(notebook: Path, folder: Path, profile: str = "smoke", threads: int
     """
     work, out = folder / "work", folder / "executed.ipynb"
     work.mkdir()
-    source = shutil.copy(notebook, folder / notebook.name)
+    source = folder / notebook.name
+    nbformat.write(strict_about_commands(nbformat.read(notebook, as_version=4)), source)
     command: list[str | Path] = [
         sys.executable,
         "-m",
@@ -177,6 +181,19 @@ def run_alone(notebook: Path, folder: Path, profile: str = "smoke", threads: int
     ]
     command += ["--cwd", work, "--no-progress-bar", "--execution-timeout", str(SECONDS_PER_CELL)]
     _run(command, folder, profile, threads, f"papermill could not run {notebook.name} in the {profile} profile")
+
+
+def strict_about_commands(notebook: NotebookNode) -> NotebookNode:
+    """The notebook with a check after every `!command`: IPython itself goes on as if nothing were wrong."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.source = re.sub(
+                r"^!(?:.*\\\n)*.*",
+                r"\g<0>\nassert not _exit_code, 'the command failed'",
+                cell.source,
+                flags=re.MULTILINE,
+            )
+    return notebook
 
 
 def compare_alone(notebook: Path, folder: Path, profile: str = "smoke", threads: int | None = None) -> None:

@@ -69,3 +69,13 @@ def test_nbval_notices_a_marked_output_that_is_another_one_now(text):
     folder.mkdir()
     with pytest.raises(pairs.NotebookError, match="41"):
         execution.compare_alone(twin, folder)
+
+
+def test_a_command_that_fails_stops_the_notebook_in_ci(text):
+    content = text.read_text("utf-8") + "\n```{code-cell} ipython3\n!vaelib info vae\n!vaelib inform \\\n  vae\n```\n"
+    text.write_text(content, encoding="utf-8")
+    pairs.write(pairs.twin(text), pairs.combined(text))
+    folder = text.parent / "alone"
+    folder.mkdir()
+    with pytest.raises(pairs.NotebookError, match="the command failed"):
+        execution.run_alone(pairs.twin(text), folder)
