@@ -26,6 +26,7 @@ LANGUAGE = {"name": "python", "file_extension": ".py", "mimetype": "text/x-pytho
 MOST_BYTES = 3_000_000
 """How large one .ipynb may be: every version of it stays in the history of the repository."""
 
+GLUE = re.compile(r"\{glue:[a-z]*\}`([^`]+)`")
 MACHINE_PATH = re.compile(
     r"(?<![\w.])(?:/home/\w|/Users/\w|/root/|/tmp/|/private/|/var/folders/|/mnt/|[A-Z]:\\\\?Users)[^\s\"'<>)]*"
     r"|[^\s\"'<>(]*site-packages[^\s\"'<>)]*"
@@ -139,6 +140,16 @@ def output_texts(cell: NotebookNode) -> Iterator[str]:
                 yield value
 
 
+def alternative_text(cell: NotebookNode) -> str:
+    """What a reader who cannot see the cell's picture is told instead."""
+    return cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+
+
+def glued_name(output: NotebookNode) -> str | None:
+    """The name under which an output can be quoted in the text, if it can."""
+    return output.get("metadata", {}).get("scrapbook", {}).get("name")
+
+
 def faults(text: Path) -> list[str]:
     """What is wrong with a pair, in words for its author; nothing when all is well."""
     found: list[str] = []
@@ -174,8 +185,15 @@ def faults(text: Path) -> list[str]:
                 found.append(
                     f"cell {number} wrote to stderr, which a reader should not see: {output.text.strip()[:200]}"
                 )
+        pictured = any("image/png" in output.get("data", {}) for output in cell.outputs)
+        if pictured and len(alternative_text(cell)) < 20:
+            found.append(f"cell {number} shows a picture without alternative text (mystnb: image: alt)")
         for match in {match.group() for text in output_texts(cell) for match in MACHINE_PATH.finditer(text)}:
             found.append(f"cell {number} shows a path of the machine that ran it: {match}")
+    glued = {name for _, cell in code for output in cell.outputs if (name := glued_name(output))}
+    quoted = {name for cell in expected.cells if cell.cell_type == "markdown" for name in GLUE.findall(cell.source)}
+    if missing := sorted(quoted - glued):
+        found.append(f"its text quotes numbers that no cell reports: {', '.join(missing)}")
     if path.stat().st_size > MOST_BYTES:
         sizes = f"{path.stat().st_size / 1e6:.1f} MB, more than {MOST_BYTES / 1e6:.0f} MB"
         found.append(f"it has {sizes}: show fewer or smaller pictures")

@@ -131,8 +131,31 @@ def test_a_notebook_that_is_too_large_is_a_fault(text):
     picture = "A" * (pairs.MOST_BYTES + 1)
     notebook.cells[-1]["outputs"] = [nbformat.v4.new_output("display_data", {"image/png": picture})]
     pairs.write(pairs.twin(text), notebook)
-    assert len(pairs.faults(text)) == 1
-    assert "MB" in pairs.faults(text)[0]
+    assert "MB" in pairs.faults(text)[-1]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "faulty"),
+    [("", True), ("---\nmystnb:\n  image:\n    alt: Two curves that cross in the middle.\n---\n", False)],
+)
+def test_a_picture_needs_words_for_those_who_cannot_see_it(text, metadata, faulty):
+    edit(text, ":tags: [nbval-check-output]\n\n", metadata)
+    notebook = give_outputs(text)
+    notebook.cells[-1]["outputs"] = [nbformat.v4.new_output("display_data", {"image/png": "AAAA"})]
+    pairs.write(pairs.twin(text), notebook)
+    assert any("without alternative text" in fault for fault in pairs.faults(text)) is faulty
+
+
+def test_a_number_quoted_in_the_text_has_to_be_reported_by_a_cell(text):
+    edit(text, "Some words.", "The error is {glue:text}`error`, printed above.")
+    notebook = give_outputs(text)
+    pairs.write(pairs.twin(text), notebook)
+    assert pairs.faults(text) == ["its text quotes numbers that no cell reports: error"]
+    glued = nbformat.v4.new_output("display_data", {"application/papermill.record/text/plain": "0.1"})
+    glued["metadata"] = {"scrapbook": {"name": "error"}}
+    notebook.cells[-1]["outputs"] = [glued]
+    pairs.write(pairs.twin(text), notebook)
+    assert pairs.faults(text) == []
 
 
 def test_the_parameters_cell_and_the_set_up_cell_have_to_be_there(text):

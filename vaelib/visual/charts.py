@@ -98,7 +98,7 @@ def bars(
                 xytext=(5, 0),
                 textcoords="offset points",
                 va="center",
-                fontsize=11,
+                fontsize=12,
             )
         axes.set_yticks(places, names)
         axes.set_xscale(x_scale)
@@ -111,7 +111,7 @@ def bars(
                 xycoords=("data", "axes fraction"),
                 xytext=(4, 2),
                 textcoords="offset points",
-                fontsize=11,
+                fontsize=12,
             )
         _finish(axes, x_label, "", title, legend=False)
     return figure
