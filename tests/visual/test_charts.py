@@ -37,6 +37,7 @@ def test_a_single_line_needs_no_legend():
     [
         ({}, None, "nothing to show"),
         ({"a": ([1, 2], [1])}, None, "a: x and y should be equally long"),
+        ({str(i): ([1], [1]) for i in range(8)}, None, "8 lines cannot be told apart"),
         ({"a": ([1], [1])}, "b", "reference 'b' is not among the names: a"),
     ],
 )
@@ -59,6 +60,11 @@ def test_bars_stand_in_the_order_given_with_their_numbers():
     assert heights[0] > heights[1]  # the first on top
     assert [label.get_text() for label in axes.get_yticklabels()] == ["floor", "samples"]
     assert {"8.4", "76.6", "fresh"} <= {text.get_text() for text in axes.texts}
+
+
+def test_bars_write_large_numbers_out():
+    texts = visual.bars({"bits": 12345.6}, x_label="bits").axes[0].texts
+    assert texts[0].get_text() == "12,346"
 
 
 def test_bars_refuse_errors_of_nobody_and_nothing_at_all():

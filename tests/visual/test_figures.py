@@ -17,6 +17,7 @@ from vaelib.visual import (
     latent_activity,
     latent_map,
     power_spectra,
+    report,
     style,
     training_curves,
     traversal_grid,
@@ -326,3 +327,10 @@ def test_figures_leave_matplotlibs_settings_alone(pictures):
     with style():
         assert mpl.rcParams["font.size"] >= 11
     assert dict(mpl.rcParams) == before
+
+
+def test_report_says_infinity_when_a_number_is_infinite(capsys):
+    report(rate=float("inf"), large=123456.7)
+    said = capsys.readouterr().out
+    assert "rate: inf" in said
+    assert "large: 123,457" in said

@@ -4,6 +4,7 @@ Every function returns a matplotlib figure that shows itself once, as the value 
 """
 
 from vaelib.visual.charts import bars, histograms, lines
+from vaelib.visual.diagrams import Diagram
 from vaelib.visual.explorer import LatentExplorer
 from vaelib.visual.pictures import image_grid, image_rows, interpolation_strip, traversal_grid
 from vaelib.visual.plots import latent_activity, latent_map, power_spectra, training_curves
@@ -15,6 +16,7 @@ __all__ = [
     "INK",
     "MUTED",
     "PALETTE",
+    "Diagram",
     "LatentExplorer",
     "bars",
     "histograms",

@@ -40,7 +40,8 @@ def lines(
         title: of the figure.
         height: in inches.
     Raises:
-        ValueError: nothing to show, x and y of different lengths, or a reference that is not among the names.
+        ValueError: nothing to show, more lines than can be told apart, x and y of different lengths, or a reference
+            that is not among the names.
     """
     _check_names(series, reference)
     with style():
@@ -93,7 +94,7 @@ def bars(
         axes.barh(places, heights, color=ACCENT, height=0.65, xerr=whiskers if errors else None, capsize=4)
         for place, height, whisker in zip(places, heights, whiskers, strict=True):
             axes.annotate(
-                f"{height:.3g}",
+                f"{height:,.0f}" if abs(height) >= 1000 else f"{height:.3g}",
                 (max(height, 0.0) + whisker, place),
                 xytext=(5, 0),
                 textcoords="offset points",
@@ -160,7 +161,9 @@ def histograms(
 
 
 def _looks(series: Mapping[str, object], reference: str | None) -> list[tuple[str, Any]]:
-    others = iter([(PALETTE[i % len(PALETTE)], DASHES[i % len(DASHES)]) for i in range(len(series))])
+    if len(series) > len(PALETTE) + (reference is not None):
+        raise ValueError(f"{len(series)} lines cannot be told apart; draw at most {len(PALETTE)}, and a reference")
+    others = iter(zip(PALETTE, DASHES, strict=True))
     return [(INK, "-") if name == reference else next(others) for name in series]
 
 

@@ -1,5 +1,7 @@
 """Numbers for prose: printed where the cell stands, and glued so that the book can quote them."""
 
+import math
+
 # The mark that myst-nb looks for; glued outputs carry it so that the page does not show them a second time.
 # Source: the glue extension of myst-nb, which a reader in Colab does not have.
 _HIDDEN = "application/papermill.record/"
@@ -28,6 +30,8 @@ def report(**values: str | float) -> None:
 
 def _rounded(value: float) -> str:
     """Four significant digits, with a thousands separator and no exponent where one can be avoided."""
+    if not math.isfinite(value):
+        return str(value)
     if value == int(value):
         return f"{int(value):,}"
     size = abs(value)
