@@ -83,6 +83,10 @@ def test_numbers_of_a_model_whose_answers_are_known(data):
     assert results["frechet_samples"] > results["frechet_reconstructions"]
     assert results["kernel_samples"] > results["kernel_reconstructions"]
     assert results["sharpness_reconstructions"].value == pytest.approx(results["sharpness_data"].value)
+    assert results["sharpness_closeness_reconstructions"].value == pytest.approx(1)
+    ratio = results["sharpness_samples"].value / results["sharpness_data"].value
+    assert results["sharpness_closeness_samples"].value == pytest.approx(min(ratio, 1 / ratio))
+    assert results["sharpness_closeness_samples"].protocol.key == data.key
     assert (results["rate"].value, results["rate"].standard_error) == (2.0, 0.0)
 
     # −log p of the pixels k / 255 under N(½, 1/12), summed, in numpy's terms.
@@ -156,6 +160,7 @@ def test_a_deterministic_autoencoder_has_no_samples_and_no_rate(data):
         "kernel_reconstructions",
         "sharpness_data",
         "sharpness_reconstructions",
+        "sharpness_closeness_reconstructions",
     }
 
 
@@ -180,6 +185,7 @@ def test_a_temperature_is_on_record(data):
     results = evaluate(small_vae(), data, temperature=0.7, features="pixels")
     assert results["frechet_samples"].protocol.subject == "samples at temperature 0.7"
     assert results["sharpness_samples"].protocol.subject == "samples at temperature 0.7"
+    assert results["sharpness_closeness_samples"].protocol.subject == "samples at temperature 0.7"
     assert results["frechet_reconstructions"].protocol.subject == "reconstructions"
 
 

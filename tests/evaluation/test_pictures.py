@@ -8,7 +8,7 @@ import scipy.ndimage
 import torch
 
 from vaelib.data import ImageSet
-from vaelib.evaluation import image_sharpness, power_spectrum, radial_power_spectrum, sharpness
+from vaelib.evaluation import image_sharpness, power_spectrum, radial_power_spectrum, sharpness, sharpness_closeness
 
 
 def smooth_images(count: int = 20, channels: int = 3, size: int = 32) -> torch.Tensor:
@@ -66,6 +66,73 @@ def test_sharpness_refuses_what_is_no_picture():
         sharpness(torch.zeros(2, 1, 2, 8))
     with pytest.raises(ValueError, match="lie in \\[0, 1\\]"):
         sharpness(smooth_images() * 2 - 1)
+
+
+def tents(height: float, count: int = 1) -> torch.Tensor:
+    """7 × 7 pictures of one bright pixel, whose Laplacian is the kernel itself, `height` times: variance 20 h² / 25."""
+    images = torch.zeros(count, 1, 7, 7)
+    images[:, :, 3, 3] = height
+    return images
+
+
+def test_closeness_is_the_ratio_of_two_known_sharpnesses():
+    assert sharpness(tents(0.5)).value == pytest.approx(20 * 0.5**2 / 25)
+    assert sharpness_closeness(tents(0.25), tents(0.5)).value == pytest.approx(1 / 4)
+    assert sharpness_closeness(tents(0.5), tents(0.5)).value == 1
+    assert sharpness_closeness(torch.full((3, 1, 7, 7), 0.4), tents(0.5)).value == pytest.approx(0, abs=1e-12)
+
+
+def test_too_blurred_and_too_sharp_count_alike():
+    """Half and twice the contrast: a quarter and four times the sharpness."""
+    images = smooth_images() - 0.5
+    low, middle, high = (0.5 + scale * images for scale in (0.5, 1, 1.6))
+    assert sharpness_closeness(low, middle).value == pytest.approx(1 / 4, rel=1e-4)
+    assert sharpness_closeness(high, middle).value == pytest.approx(1 / 1.6**2, rel=1e-4)
+    there, back = sharpness_closeness(low, middle), sharpness_closeness(middle, low)
+    assert (there.value, there.standard_error) == pytest.approx((back.value, back.standard_error))
+
+
+def test_noise_passes_at_the_right_dose_and_fails_beyond():
+    """The documented weakness: 20 σ² makes up for what a blur took. Grey, and far from black and white."""
+    images = smooth_images(200, 1)
+    soft = blurred(images)
+    dose = math.sqrt((sharpness(images).value - sharpness(soft).value) / 20)
+    scores = [sharpness_closeness(noisy(soft, factor * dose), images).value for factor in (0, 1, 2)]
+    assert scores[0] < 0.5
+    assert scores[1] == pytest.approx(1, abs=0.02)
+    assert scores[2] < 0.5
+
+
+def test_the_error_of_closeness_is_that_of_the_ratio():
+    """Against the spread of the ratio over many sets of images."""
+    generator = torch.Generator().manual_seed(6)
+    heights = torch.rand(400, 2, 50, 1, 1, 1, generator=generator) * torch.tensor([0.3, 0.5]).view(1, 2, 1, 1, 1, 1)
+    sets = heights * tents(1.0)
+    measured = [sharpness_closeness(blunt, sharp) for blunt, sharp in sets]
+    spread = np.std([each.value for each in measured], ddof=1)
+    assert np.mean([each.standard_error for each in measured]) == pytest.approx(spread, rel=0.15)
+    assert sharpness_closeness(tents(0.1), tents(0.5)).standard_error is None
+
+
+def test_closeness_takes_measurements_and_records_the_data():
+    images = smooth_images()
+    data = ImageSet((images * 255).round().byte(), "toy", "test", "toy v1")
+    direct = sharpness_closeness(blurred(images), data, subject="samples")
+    measured = sharpness_closeness(sharpness(blurred(images), subject="samples"), data)
+    assert measured == direct
+    protocol = direct.protocol
+    assert (protocol.metric, protocol.subject, protocol.key) == ("sharpness closeness", "samples", "toy v1")
+    assert (protocol.samples, protocol.reference_samples, protocol.image_shape) == (20, 20, (3, 32, 32))
+
+
+def test_closeness_refuses_what_does_not_compare():
+    images = smooth_images()
+    with pytest.raises(ValueError, match="are \\(3, 16, 16\\) but the data \\(3, 32, 32\\)"):
+        sharpness_closeness(smooth_images(size=16), images)
+    with pytest.raises(ValueError, match="the data are flat"):
+        sharpness_closeness(images, torch.full((2, 3, 32, 32), 0.5))
+    with pytest.raises(ValueError, match="data should be pictures or their sharpness, not a sharpness closeness"):
+        sharpness_closeness(images, sharpness_closeness(images, images))
 
 
 def test_the_power_spectrum_keeps_the_variance():

@@ -15,7 +15,7 @@ from vaelib.evaluation.evaluate import evaluate
 from vaelib.evaluation.features import FEATURES, FeatureNetwork, image_features
 from vaelib.evaluation.latents import ActiveUnits, active_units
 from vaelib.evaluation.protocol import Measurement, Protocol, average
-from vaelib.evaluation.sharpness import image_sharpness, sharpness
+from vaelib.evaluation.sharpness import image_sharpness, sharpness, sharpness_closeness
 from vaelib.evaluation.spectra import power_spectrum, radial_power_spectrum
 
 __all__ = [
@@ -37,4 +37,5 @@ __all__ = [
     "power_spectrum",
     "radial_power_spectrum",
     "sharpness",
+    "sharpness_closeness",
 ]

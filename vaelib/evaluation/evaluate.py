@@ -2,7 +2,7 @@
 
 Example:
     for name, measurement in evaluate(model, test_faces).items():
-        print(f"{name:28} {measurement}")
+        print(f"{name:36} {measurement}")
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from vaelib.data.image_set import Batch, ImageSet
 from vaelib.data.pixels import dequantise
 from vaelib.evaluation.distances import MINIMUM_IMAGES, distances
 from vaelib.evaluation.protocol import Measurement, Protocol
-from vaelib.evaluation.sharpness import mean_over_images, sharpness
+from vaelib.evaluation.sharpness import mean_over_images, sharpness, sharpness_closeness
 from vaelib.models.base import Model, Progress, inference
 from vaelib.probability import bits_per_dimension
 
@@ -44,7 +44,8 @@ def evaluate(
     - `frechet_samples`, `kernel_samples`, `frechet_reconstructions`, `kernel_reconstructions`: distances to the data. A
       reconstruction is compared with a set that holds its own original, so these flatter; they bound what samples of
       this decoder can reach, and are no rival to a sample's distance;
-    - `sharpness_data`, `sharpness_samples`, `sharpness_reconstructions`.
+    - `sharpness_data`, `sharpness_samples`, `sharpness_reconstructions`, and how close the last two come to the first:
+      `sharpness_closeness_samples`, `sharpness_closeness_reconstructions`, 1 when equal, less when blurred or noisy.
 
     Every mean has its standard error over images. What each likelihood counts is what is measured: bits per dimension
     of a density come from dequantised images, those of a discrete likelihood from images of its levels (drawn by coin
@@ -85,6 +86,8 @@ def evaluate(
     results["sharpness_data"] = sharpness(real)
     for subject, images in pictures.items():
         results[f"sharpness_{subject}"] = sharpness(images, subject=named[subject])
+    for subject in pictures:
+        results[f"sharpness_closeness_{subject}"] = sharpness_closeness(results[f"sharpness_{subject}"], real)
     return results
 
 
