@@ -38,7 +38,8 @@ class TrainResult:
     """What `train` gives back.
 
     Attributes:
-        model: the model that was given, trained, in eval mode; with the averaged weights where `ema_decay` is set.
+        model: the model that was given, trained, in eval mode and on the device it came from; with the averaged weights
+            where `ema_decay` is set.
         history: the metrics, by step.
         run: the run's folder, or None.
         steps, images_seen: of the whole run; `seconds`: all the time it took, earlier sittings included.
@@ -71,7 +72,7 @@ def train(
     had happened (on the same machine); call it again after the end, and it gives the result without training.
 
     Args:
-        model: trained in place, from the weights it has.
+        model: trained in place, from the weights it has, on the fastest device there is; it comes back to its own.
         data: the images to learn from. `validation`: others, to compute the same objective on.
         config: see `TrainConfig`; its defaults when None.
         run: a name below `runs/`, or a path. None writes nothing, and an interruption loses everything.
@@ -95,7 +96,8 @@ def train(
 @contextmanager
 def prepared(model: Model, config: TrainConfig, machine: Machine) -> Iterator[None]:
     """Inside, the model is on the device, in the memory layout of the run and in training mode; afterwards plain again,
-    and in eval mode."""
+    in eval mode, and on the device it came from: what follows a training in a notebook need not know where it ran."""
+    home = model.device
     trainable = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     model.to(machine.device)
     model.to(memory_format=machine.layout)
@@ -112,6 +114,7 @@ def prepared(model: Model, config: TrainConfig, machine: Machine) -> Iterator[No
             parameter.requires_grad_(flag)
         model.zero_grad(set_to_none=True)
         model.to(memory_format=torch.contiguous_format)
+        model.to(home)
         model.eval()
 
 

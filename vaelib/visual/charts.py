@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from torch import Tensor
 
 from vaelib.visual.style import ACCENT, DASHES, INK, PALETTE, WIDTH, new_figure, style
@@ -54,6 +56,9 @@ def lines(
             axes.plot(x, y, label=name, color=colour, linestyle=dashes, marker="o" if markers else None)
         axes.set_xscale(x_scale)
         axes.set_yscale(y_scale)
+        for axis, scale in ((axes.xaxis, x_scale), (axes.yaxis, y_scale)):
+            if scale == "log":
+                _plain_ticks(axis)
         _finish(axes, x_label, y_label, title, legend=len(series) > 1)
     return figure
 
@@ -177,6 +182,15 @@ def _check_names(series: Mapping[str, object], reference: str | None) -> None:
 def _numbers(values: Values) -> np.ndarray:
     array = values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
     return array.astype(float)
+
+
+def _plain_ticks(axis: Axis) -> None:
+    """On a logarithmic axis: 1, 2, 5 within few decades, only powers of ten over many; never labels on top of others."""
+    low, high = axis.get_view_interval()
+    if high / low < 300:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _finish(axes: Any, x_label: str, y_label: str, title: str | None, *, legend: bool) -> None:
