@@ -185,7 +185,7 @@ def _numbers(values: Values) -> np.ndarray:
 
 
 def _plain_ticks(axis: Axis) -> None:
-    """On a logarithmic axis: 1, 2, 5 within few decades, only powers of ten over many; never labels on top of others."""
+    """On a logarithmic axis: 1, 2, 5 within few decades, only powers of ten over many, and no label over another."""
     low, high = axis.get_view_interval()
     if high / low < 300:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))

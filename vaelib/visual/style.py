@@ -12,6 +12,7 @@ from typing import Any, Literal
 import matplotlib as mpl
 from cycler import cycler
 from matplotlib.figure import Figure
+from PIL import Image
 
 ACCENT = "#0072B2"
 """The one accent: Okabe and Ito's blue."""
@@ -84,9 +85,11 @@ class BookFigure(Figure):
     """
 
     def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        self.savefig(buffer, format="png", dpi=self.dpi)
-        return buffer.getvalue()
+        drawn, small = io.BytesIO(), io.BytesIO()
+        self.savefig(drawn, format="png", dpi=self.dpi)
+        # The ground is opaque, so a fourth channel would only make the notebook larger.
+        Image.open(drawn).convert("RGB").save(small, "PNG", optimize=True)
+        return small.getvalue()
 
 
 def new_figure(
