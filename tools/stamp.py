@@ -25,7 +25,7 @@ SETUP = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 # Colab has these, and a running kernel must not have them swapped under its feet.
-NEVER_REINSTALL = ("torch", "torchvision", "numpy")
+NEVER_REINSTALL = ("torch", "torchvision", "numpy", "scipy", "scikit-learn")
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,7 @@ Example:
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +15,7 @@ from vaelib.console import progress_bar
 from vaelib.data.image_set import Batch, ImageSet
 from vaelib.data.pixels import dequantise
 from vaelib.evaluation.distances import MINIMUM_IMAGES, distances
+from vaelib.evaluation.inputs import Counted, seeded
 from vaelib.evaluation.protocol import Measurement, Protocol
 from vaelib.evaluation.sharpness import mean_over_images, sharpness, sharpness_closeness
 from vaelib.models.base import Model, Progress, inference
@@ -93,12 +91,12 @@ def evaluate(
 
 def _objective(model: Model, real: ImageSet, seed: int, chunk: int) -> dict[str, Measurement]:
     """Negative ELBO, distortion and rate; bits per dimension where the likelihood says what it counts."""
-    counted = _Counted.by(model)
+    counted = Counted.by(model)
     progress = Progress.finished(len(real))
     terms: dict[str, list[Tensor]] = {}
     bounds: list[Tensor] = []
     generator = torch.Generator().manual_seed(seed)
-    with _seeded(model.device, seed):
+    with seeded(model.device, seed):
         for batch in _batches(real, chunk, "bounds"):
             per_image = model.loss(_on_device(model, batch), progress).per_image
             if not {"distortion", "rate"} <= per_image.keys():
@@ -144,37 +142,8 @@ def _samples(model: Model, count: int, seed: int, temperature: float, chunk: int
         return None  # a deterministic autoencoder has nothing to sample from
     generator = torch.Generator().manual_seed(seed)
     # Seeded on the outside too, for a model that draws more than the generator gives.
-    with _seeded(model.device, seed):
+    with seeded(model.device, seed):
         return model.sample(count, temperature=temperature, generator=generator, chunk=chunk).float().cpu()
-
-
-@contextmanager
-def _seeded(device: torch.device, seed: int) -> Iterator[None]:
-    """Inside, torch's global generators start from the seed; afterwards they are where they were."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.default_generator.manual_seed(seed)
-        if device.type == "cuda":
-            torch.cuda.manual_seed(seed)
-        yield
-
-
-@dataclass(frozen=True)
-class _Counted:
-    """What a model's likelihood assigns probability to: `levels` grey levels, or (None) a density over [0, 1]."""
-
-    levels: int | None
-    known: bool
-
-    @classmethod
-    def by(cls, model: Model) -> "_Counted":
-        likelihood: Any = getattr(model.config, "likelihood", None)
-        return cls(getattr(likelihood, "levels", None), known=likelihood is not None)
-
-    @property
-    def measure(self) -> str:
-        if not self.known:
-            return "of a likelihood that does not say"
-        return "density on [0, 1]" if self.levels is None else f"probability of {self.levels} grey levels"
 
 
 def _protocol(real: ImageSet, metric: str, unit: str, definition: str, subject: str, seed: int | None) -> Protocol:
