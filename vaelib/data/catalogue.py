@@ -1,10 +1,11 @@
 """The catalogue: every data set by name, its card, and `load`."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from vaelib.config import near_miss
-from vaelib.data import celeba, digits, faces, ffhq, image_folder, lfw, portraits, torchvision_sets
+from vaelib.data import celeba, digits, dsprites, faces, ffhq, image_folder, lfw, portraits, sprites, torchvision_sets
 from vaelib.data.data_card import DataCard
 from vaelib.data.image_set import ImageSet
 
@@ -12,6 +13,9 @@ _CARDS = (
     faces.CARD,
     portraits.CARD,
     digits.CARD,
+    sprites.CARD,
+    sprites.COLOUR_CARD,
+    dsprites.CARD,
     celeba.CARD,
     lfw.CARD,
     ffhq.CARD,
@@ -20,16 +24,20 @@ _CARDS = (
     torchvision_sets.CIFAR10_CARD,
     image_folder.CARD,
 )
-# The loaders by what they take: some sets come in a wheel, some from a root folder, some with a choice of crops.
+# The loaders by what they take: some sets are made or come in a wheel, some lie in a root folder, some have a choice of
+# crops.
 _FROM_WHEELS: dict[str, Callable[..., ImageSet]] = {
     "faces": faces.load,
     "portraits": portraits.load,
     "digits": digits.load,
+    "sprites": sprites.load,
+    "colour_sprites": partial(sprites.load, colour=True),
 }
 _FROM_ROOTS: dict[str, Callable[..., ImageSet]] = {
     "mnist": torchvision_sets.load_mnist,
     "fashion_mnist": torchvision_sets.load_fashion_mnist,
     "cifar10": torchvision_sets.load_cifar10,
+    "dsprites": dsprites.load,
 }
 _WITH_CROPS: dict[str, Callable[..., ImageSet]] = {"celeba": celeba.load, "lfw": lfw.load, "ffhq": ffhq.load}
 
@@ -84,7 +92,8 @@ def load(
     if crop is not None and known.name not in _WITH_CROPS:
         raise ValueError(f"{known.name} comes with no crops to choose from; {', '.join(_WITH_CROPS)} do")
     if root is not None and known.name not in (_FROM_ROOTS | _WITH_CROPS):
-        where = "is the folder that you name" if known.name == "folder" else "comes in a wheel"
+        places = {"folder": "is the folder that you name", "sprites": "is drawn", "colour_sprites": "is drawn"}
+        where = places.get(known.name, "comes in a wheel")
         raise ValueError(f"root is for {', '.join(_FROM_ROOTS | _WITH_CROPS)}; {known.name} {where}")
     if known.name == "folder":
         path = name.partition(":")[2]

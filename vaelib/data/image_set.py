@@ -8,6 +8,17 @@ import torch
 from torch import Tensor
 
 
+def slices(count: int, size: int) -> list[slice]:
+    """0 … count in slices of this size, to compute a loss on all images of a set.
+
+    A single image that is left over joins the slice before: losses that compare the images of a batch need two.
+    """
+    starts = list(range(0, count, size))
+    if size > 1 and count > size and count % size == 1:
+        starts.pop()
+    return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], count], strict=True)]
+
+
 class Batch(NamedTuple):
     """Some images and, where there are any, their labels.
 
