@@ -86,7 +86,11 @@ def forward_flops(model: "Model") -> dict[str, int]:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
+    from vaelib.models import ConditionalVAE
+
     counts: dict[str, int] = {}
+    if isinstance(model, ConditionalVAE):
+        model = model.given((0,) * len(model.config.label_sizes))  # any label costs the same
     with torch.no_grad():
         with FlopCounterMode(display=False) as counter:
             code = model.encode(torch.zeros(1, *model.config.image_shape, device=model.device)).mean

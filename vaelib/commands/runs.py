@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vaelib.commands.options import UsageError
+from vaelib.commands.options import UsageError, as_text, reader
 from vaelib.config import near_miss
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from vaelib.data import ImageSet
     from vaelib.models import Model
 
@@ -34,6 +36,34 @@ def add_data(parser: Any) -> None:
     parser.add_argument(
         "--crop", metavar="NAME", help="a published crop (default: that of the data the model was trained on, if any)"
     )
+
+
+def add_label(parser: Any, meaning: str) -> None:
+    """The option --label of commands that a conditional model can serve."""
+    parser.add_argument("--label", metavar="N,…", type=reader(tuple[int, ...]), help=meaning)
+
+
+def label_rows(trained: "Trained", label: tuple[int, ...] | None, count: int) -> "Tensor | None":
+    """What the user gave as --label, once for each of `count` pictures, (count, K).
+
+    Raises:
+        ValueError: a label for a model that takes none, or one that the model does not know.
+    """
+    import torch
+
+    from vaelib.models import ConditionalVAE
+
+    if label is None:
+        return None
+    if not isinstance(trained.model, ConditionalVAE):
+        name = type(trained.model).__name__
+        raise ValueError(f"{trained.source} is a {name}, which takes no --label; a ConditionalVAE does")
+    sizes = trained.model.config.label_sizes
+    known = [0 <= number < size for number, size in zip(label, sizes, strict=False)]
+    if len(label) != len(sizes) or not all(known):
+        ranges = ", ".join(f"0 to {size - 1}" for size in sizes)
+        raise ValueError(f"--label {as_text(label)} does not fit {trained.source}, whose labels are {ranges}")
+    return torch.tensor(label).expand(count, -1)
 
 
 def chosen(source: str | None) -> str:

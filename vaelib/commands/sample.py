@@ -6,18 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from vaelib.commands.options import at_least_one, output_file, output_folder, positive, seed
-from vaelib.commands.runs import add_run, note, open_trained
+from vaelib.commands.runs import add_label, add_run, label_rows, note, open_trained
 
 EXAMPLES = """
   vaelib sample                                   64 pictures from the newest run into samples.png
   vaelib sample vae-faces -n 16 --temperature 0.7 safer and less varied
   vaelib sample zoo:vae-faces64 --folder faces/   one file for each picture
+  vaelib sample conditional-vae-digits --label 7  sevens, from a conditional model
 """
 
 
 def add_options(parser: Any, arguments: list[str]) -> None:
     """The options of `vaelib sample`."""
     add_run(parser)
+    add_label(parser, "what a conditional model is to draw; 7, or one for each factor (default: labels drawn evenly)")
     parser.add_argument("-n", "--count", type=at_least_one, default=64, metavar="N", help="how many (default: 64)")
     parser.add_argument(
         "--temperature",
@@ -50,7 +52,9 @@ def run(options: argparse.Namespace) -> int:
     except TypeError as error:
         raise ValueError(f"{trained.source}: {error}") from error
     generator = torch.Generator().manual_seed(options.seed)
-    images = model.sample(options.count, temperature=options.temperature, generator=generator)
+    labels = label_rows(trained, options.label, options.count)
+    given: dict[str, Any] = {} if labels is None else {"labels": labels}
+    images = model.sample(options.count, temperature=options.temperature, generator=generator, **given)
     if options.folder:
         digits = len(str(options.count - 1))
         for index, image in enumerate(images):

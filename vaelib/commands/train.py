@@ -45,7 +45,12 @@ def add_options(parser: Any, arguments: list[str]) -> None:
     parser.add_argument(
         "--count", type=at_least_one, metavar="N", help=f"how many training pictures (default: {shown.count or 'all'})"
     )
-    parser.add_argument("--size", type=at_least_one, metavar="N", help="side in pixels (default: the data's own)")
+    parser.add_argument(
+        "--size",
+        type=at_least_one,
+        metavar="N",
+        help=f"side in pixels (default: {shown.model.image_shape[-1]} for {shown.data}, else the data's own)",
+    )
     parser.add_argument("--crop", metavar="NAME", help="a published crop, where the data's card lists any")
     parser.add_argument("--run", metavar="NAME", help="name of the run, a folder in runs/ (default: PRESET-DATA)")
     again = parser.add_mutually_exclusive_group()
@@ -77,7 +82,9 @@ def run(options: argparse.Namespace) -> int:
             f"{folder} is finished. Draw from it with `vaelib sample {folder.name}`, train another with --run NAME, go "
             "on for more --steps with --resume, or begin again with --fresh"
         )
-    asked = {"size": options.size, "crop": options.crop}
+    # The preset's own data come in the size that the preset was made for, other data in theirs.
+    size = shown.model.image_shape[-1] if options.size is None and name == shown.data else options.size
+    asked = {"size": size, "crop": options.crop}
     if options.count:  # asked for, so exactly so many, or an error
         pictures = data.load(name, "train", count=options.count, **asked)
     else:

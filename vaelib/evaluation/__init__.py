@@ -26,7 +26,7 @@ from vaelib.evaluation.distances import (
 )
 from vaelib.evaluation.evaluate import evaluate
 from vaelib.evaluation.features import FEATURES, FeatureNetwork, image_features
-from vaelib.evaluation.latents import ActiveUnits, active_units
+from vaelib.evaluation.latents import ActiveUnits, active_units, posterior_means
 from vaelib.evaluation.protocol import Measurement, Protocol, average
 from vaelib.evaluation.rate_distortion import (
     ElboDecomposition,
@@ -72,6 +72,7 @@ __all__ = [
     "kernel_distance",
     "log_aggregate_posterior",
     "mutual_information_gap",
+    "posterior_means",
     "power_spectrum",
     "radial_power_spectrum",
     "rate_distortion",

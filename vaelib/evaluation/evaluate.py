@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from vaelib.console import progress_bar
-from vaelib.data.image_set import Batch, ImageSet
+from vaelib.data.image_set import Batch, ImageSet, slices
 from vaelib.data.pixels import dequantise
 from vaelib.evaluation.distances import MINIMUM_IMAGES, distances
-from vaelib.evaluation.inputs import Counted, seeded
+from vaelib.evaluation.inputs import Counted, conditions, seeded
 from vaelib.evaluation.protocol import Measurement, Protocol
 from vaelib.evaluation.sharpness import mean_over_images, sharpness, sharpness_closeness
 from vaelib.models.base import Model, Progress, inference
@@ -127,7 +127,7 @@ def _objective(model: Model, real: ImageSet, seed: int, chunk: int) -> dict[str,
 def _reconstruct(model: Model, real: ImageSet, chunk: int) -> tuple[Tensor, Measurement]:
     images, errors = [], []
     for batch in _batches(real, chunk, "reconstructions"):
-        images.append(model.reconstruct(batch.images, chunk=chunk).float().cpu())
+        images.append(model.reconstruct(batch.images, *conditions(model, batch), chunk=chunk).float().cpu())
         errors.append((images[-1] - batch.images).square().flatten(1).mean(dim=1))
     protocol = _protocol(
         real, "mean squared error", "", "mean over pixels and channels, [0, 1] scale", "reconstructions", None
@@ -162,8 +162,8 @@ def _protocol(real: ImageSet, metric: str, unit: str, definition: str, subject: 
 
 
 def _batches(real: ImageSet, chunk: int, what: str) -> Iterator[Batch]:
-    for start in progress_bar(range(0, len(real), chunk), desc=what, leave=False):
-        yield real.batch(slice(start, start + chunk))
+    for rows in progress_bar(slices(len(real), chunk), desc=what, leave=False):
+        yield real.batch(rows)
 
 
 def _on_device(model: Model, batch: Batch) -> Batch:

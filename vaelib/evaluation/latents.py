@@ -1,13 +1,33 @@
-"""Which latents a model uses: many of a VAE's may have collapsed to the prior and carry nothing."""
+"""The codes of a data set, and which latents a model uses: many of a VAE's may have collapsed and carry nothing."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from vaelib.data.image_set import ImageSet
+from vaelib.data.image_set import Batch, ImageSet
+from vaelib.evaluation.inputs import check_counts, check_data, conditions, prepared_batches, seeded
 from vaelib.models.base import Model, inference
 from vaelib.probability import DiagonalGaussian
+
+
+@inference
+def posterior_means(model: Model, data: ImageSet | Tensor, *, seed: int = 0, chunk: int = 256) -> Tensor:
+    """The code of every image, E[z | x]: what the disentanglement scores are computed from.
+
+    Args:
+        model: any whose `encode` gives one code (B, D), conditional or not.
+        data: a data set or images (N, C, H, W) in [0, 1]; the likelihood's `prepare` is applied, as in the loss.
+        seed: of what `prepare` draws (black or white, for a Bernoulli likelihood).
+        chunk: images at a time.
+    Returns:
+        (N, D) float32, on the CPU.
+    """
+    check_counts(chunk=chunk)
+    check_data(model, data)
+    with seeded(model.device, seed):
+        batches = prepared_batches(model, data, chunk)
+        return torch.cat([model.encode(batch.images, *conditions(model, batch)).mean.cpu() for batch in batches])
 
 
 @dataclass(frozen=True)
@@ -49,7 +69,7 @@ def active_units(model: Model, images: Tensor | ImageSet, threshold: float = 0.0
     threshold around 0.01, since the variances are either near 0 or near 1.
 
     Args:
-        model: any whose `encode` gives one code (B, D).
+        model: any whose `encode` gives one code (B, D), conditional or not.
         images: (N, C, H, W) in [0, 1], or a data set; a thousand are plenty.
         threshold: on the variance.
         chunk: images at a time.
@@ -61,11 +81,11 @@ def active_units(model: Model, images: Tensor | ImageSet, threshold: float = 0.0
     means, rates = [], []
     for start in range(0, len(images), chunk):
         rows = slice(start, start + chunk)
-        some = images.batch(rows).images if isinstance(images, ImageSet) else images[rows]
-        posterior = model.encode(some.to(model.device))
+        batch = images.batch(rows) if isinstance(images, ImageSet) else Batch(images[rows])
+        posterior = model.encode(batch.images.to(model.device), *conditions(model, batch))
         means.append(posterior.mean.double().cpu())
         if isinstance(posterior, DiagonalGaussian):
-            prior = model.prior(len(some))
+            prior = model.prior(len(batch.images))
             if isinstance(prior, DiagonalGaussian):
                 rates.append(_rate_per_latent(posterior, prior).double().cpu())
     return ActiveUnits(

@@ -3,9 +3,20 @@
 from vaelib.data.image_set import Batch
 from vaelib.models.autoencoder import Autoencoder, AutoencoderConfig
 from vaelib.models.base import Loss, Model, Player, Progress, inference
-from vaelib.models.vae import VAE, VAEConfig
+from vaelib.models.beta_tcvae import (
+    BetaTCVAE,
+    BetaTCVAEConfig,
+    MinibatchRateTerms,
+    minibatch_rate_terms,
+    minibatch_weights,
+)
+from vaelib.models.beta_vae import BetaVAE, BetaVAEConfig, CapacityVAE, CapacityVAEConfig
+from vaelib.models.conditional import ConditionalVAE, ConditionalVAEConfig, GivenLabel
+from vaelib.models.vae import VAE, Bound, VAEConfig
 
-MODELS: dict[str, type[Model]] = {model.kind: model for model in (Autoencoder, VAE)}
+MODELS: dict[str, type[Model]] = {
+    model.kind: model for model in (Autoencoder, VAE, BetaVAE, CapacityVAE, BetaTCVAE, ConditionalVAE)
+}
 """Every model by its kind, the name in `config.json` and on the command line."""
 
 __all__ = [
@@ -14,10 +25,23 @@ __all__ = [
     "Autoencoder",
     "AutoencoderConfig",
     "Batch",
+    "BetaTCVAE",
+    "BetaTCVAEConfig",
+    "BetaVAE",
+    "BetaVAEConfig",
+    "Bound",
+    "CapacityVAE",
+    "CapacityVAEConfig",
+    "ConditionalVAE",
+    "ConditionalVAEConfig",
+    "GivenLabel",
     "Loss",
+    "MinibatchRateTerms",
     "Model",
     "Player",
     "Progress",
     "VAEConfig",
     "inference",
+    "minibatch_rate_terms",
+    "minibatch_weights",
 ]

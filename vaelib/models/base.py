@@ -201,13 +201,19 @@ class Model(nn.Module):
         Returns:
             (count, C, H, W) in [0, 1], on the model's device.
         """
+        latents = self._drawn(count, temperature, generator, chunk)
+        return torch.cat([self.decode(some).mean.clamp(0, 1) for some in latents])
+
+    def _drawn(
+        self, count: int, temperature: float, generator: torch.Generator | None, chunk: int
+    ) -> tuple[Tensor, ...]:
+        """The latents that `sample` decodes, `chunk` at a time; drawn at once, so that they do not depend on it."""
         if count < 1 or chunk < 1:
             raise ValueError(f"count and chunk should be at least 1, not {count} and {chunk}")
         if not 0 <= temperature < math.inf:
             raise ValueError(f"temperature should be 0 or more, and finite, not {temperature}")
         prior = self.prior(count)
-        latents = prior.mean + temperature * (prior.sample(generator) - prior.mean)
-        return torch.cat([self.decode(some).mean.clamp(0, 1) for some in latents.split(chunk)])
+        return (prior.mean + temperature * (prior.sample(generator) - prior.mean)).split(chunk)
 
     @inference
     def reconstruct(self, images: Tensor, *, chunk: int = 256) -> Tensor:

@@ -1,6 +1,7 @@
 """The variational autoencoder: the autoencoder with a noisy bottleneck, and a price on every nat that passes it."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -26,6 +27,22 @@ class VAEConfig(AutoencoderConfig):
             raise ValueError(f"kl_warmup should be a fraction of the run, from 0 to 1, not {self.kl_warmup}")
 
 
+class Bound(NamedTuple):
+    """One look at the evidence lower bound: ELBO = −(distortion + rate).
+
+    Attributes:
+        posterior: q(z | x) of each image.
+        z: (B, D), the sample of it that was decoded.
+        distortion: −log p(x | z), (B,), in nats.
+        rate: KL(q(z | x) || p(z)), (B,), in nats.
+    """
+
+    posterior: DiagonalGaussian
+    z: Tensor
+    distortion: Tensor
+    rate: Tensor
+
+
 class VAE(Autoencoder):
     """q(z | x) = N(μ(x), σ²(x)), p(z) = N(0, I), p(x | z) by the decoder, trained on the ELBO.
 
@@ -49,16 +66,21 @@ class VAE(Autoencoder):
         """N(0, I) over `count` latents."""
         return DiagonalGaussian.standard(count, self.config.latent_dimension, device=self.device)
 
-    def loss(self, batch: Batch, progress: Progress) -> Loss:
-        """The negative ELBO of each image, in nats, by one sample of z: distortion + rate.
+    def bound(self, images: Tensor, *labels: Tensor) -> Bound:
+        """The two terms of the negative ELBO of each image, by one sample of z.
 
         Source: Kingma & Welling 2014, equation 10.
         """
-        x = self.config.likelihood.prepare(batch.images)
-        posterior = self.encode(x)
+        x = self.config.likelihood.prepare(images)
+        posterior = self.encode(x, *labels)  # a conditional VAE is told the labels too
         z = posterior.sample()
-        distortion = -self.decode(z).log_prob(x)
+        distortion = -self.decode(z, *labels).log_prob(x)
         rate = posterior.kl(self.prior(len(z)))
+        return Bound(posterior, z, distortion, rate)
+
+    def loss(self, batch: Batch, progress: Progress) -> Loss:
+        """The negative ELBO, in nats: distortion + rate."""
+        _, _, distortion, rate = self.bound(batch.images)
         return Loss(
             total=self.weigh(distortion, rate, progress).mean(), per_image={"distortion": distortion, "rate": rate}
         )

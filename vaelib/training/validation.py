@@ -4,7 +4,7 @@ from collections import defaultdict
 
 import torch
 
-from vaelib.data.image_set import ImageSet
+from vaelib.data.image_set import ImageSet, slices
 from vaelib.models import Model, Progress
 from vaelib.training.config import TrainConfig
 from vaelib.training.history import Row
@@ -27,7 +27,8 @@ def validate(
     sums: dict[str, float] = defaultdict(float)
     model.eval()
     with torch.inference_mode(), machine.autocast():
-        for indices in torch.arange(count).split(config.batch_size):
+        for rows in slices(count, config.batch_size):
+            indices = torch.arange(rows.start, rows.stop)
             batch = machine.batch(data, indices)
             for player in players:
                 seed_noise(machine.device, config.seed, "validation", int(indices[0]), player.index)
