@@ -11,7 +11,7 @@ from scipy import integrate, stats
 from torch import nn
 
 from vaelib.data import ImageSet
-from vaelib.evaluation import importance_weighted_bound
+from vaelib.evaluation import importance_weighted_bound, rate_distortion
 from vaelib.models import VAE, Autoencoder, AutoencoderConfig, Model, VAEConfig
 from vaelib.networks import Linear
 from vaelib.probability import BernoulliLikelihood, DiagonalGaussian, FixedGaussianLikelihood, LogisticMixtureLikelihood
@@ -260,3 +260,24 @@ def test_bad_input_is_told_what_is_wrong():
         importance_weighted_bound(model, data.images, 1)
     with pytest.raises(TypeError, match="Autoencoder encodes an image as a point, which has no density"):
         importance_weighted_bound(Autoencoder(AutoencoderConfig(SHAPE, LATENTS, network=Linear())), data, 1)
+
+
+def test_the_coins_of_a_picture_have_nothing_to_do_with_its_codes():
+    # Grey pixels are tossed to black or white before a code is drawn. Here one latent decides one pixel, and the
+    # encoder answers the prior. Were coins and codes made from the same random bits, z would know its pixel, and the
+    # "bound" lie above the exact log p(x) = 64 log ½.
+    size = 64
+    model = VAE(VAEConfig((1, 8, 8), size, network=Linear(), likelihood=BernoulliLikelihood()))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+        model.decoder[0].weight.copy_(2 * torch.eye(size))
+    grey = torch.full((40, 1, 8, 8), 0.5)
+    exact_elbo = -size * integrate.quad(lambda z: stats.norm.pdf(z) * np.logaddexp(0, 2 * z), -12, 12)[0]
+    for seed in range(3):
+        bound = importance_weighted_bound(model.eval(), grey, 1, seed=seed).per_image
+        plane = rate_distortion(model, grey, seed=seed)
+        error = float(bound.std()) / math.sqrt(len(bound))
+        assert float(bound.mean()) == pytest.approx(exact_elbo, abs=5 * error)
+        assert plane.elbo == pytest.approx(exact_elbo, abs=5 * error)
+        assert plane.elbo < size * math.log(0.5) - 10

@@ -15,14 +15,21 @@ from vaelib.evaluation.protocol import Protocol
 from vaelib.models.base import Model
 from vaelib.probability import DiagonalGaussian, Distribution, PointMass, kl_sampled
 
+# Far from any seed that somebody would choose, also in the 32 bits that torch's generator of the CPU looks at.
+APART = 0x9E3779B9
+
 
 @contextmanager
 def seeded(device: torch.device, seed: int) -> Iterator[None]:
-    """Inside, torch's global generators start from the seed; afterwards they are where they were."""
+    """Inside, torch's global generators follow from the seed; afterwards they are where they were.
+
+    They do not start *from* the seed, as the generator does that a measurement draws its z with: two generators of one
+    seed give the same bits, and the coins that make pixels black or white would be those that made z.
+    """
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(seed + APART)
         if device.type == "cuda":
-            torch.cuda.manual_seed(seed)
+            torch.cuda.manual_seed(seed + APART)
         yield
 
 
