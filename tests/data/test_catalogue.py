@@ -9,7 +9,8 @@ from PIL import Image
 
 from vaelib.data import card, cards, load
 
-NAMES = ["faces", "portraits", "digits", "celeba", "lfw", "ffhq", "mnist", "fashion_mnist", "cifar10", "folder"]
+NAMES = ["faces", "portraits", "digits", "sprites", "colour_sprites", "dsprites"]
+NAMES += ["celeba", "lfw", "ffhq", "mnist", "fashion_mnist", "cifar10", "folder"]
 
 
 def test_the_catalogue_lists_every_set_with_the_default_first() -> None:
@@ -32,6 +33,15 @@ def test_the_cards_say_what_must_be_said() -> None:
     assert "as far as we know, for non-" in faces
     assert "not photographs" in faces
     assert "mostly pale men" in " ".join(card("portraits").text().split())
+    for name in ("sprites", "colour_sprites"):
+        shown = " ".join(card(name).text().split())
+        assert "far easier than any photograph" in shown
+        assert "their rotation cannot be found" in shown
+        assert "no combination of factors lies in two splits" in shown
+    assert "hue (8), background (8)" in " ".join(card("colour_sprites").text().split())
+    dsprites = " ".join(card("dsprites").text().split())
+    assert "Apache 2.0" in dsprites
+    assert "the first and the last are the same picture" in dsprites
     assert "nvae-148: 148×148 at (15, 40), bilinear" in " ".join(card("celeba").text(200).split())
 
 
@@ -39,6 +49,9 @@ def test_the_sizes_on_the_cards_are_the_sizes_of_the_sets() -> None:
     for name in ("portraits", "digits"):
         for split, size in card(name).splits.items():
             assert len(load(name, split)) == size
+    assert len(load("sprites", "validation", size=8)) == card("sprites").splits["validation"]
+    for name in ("sprites", "colour_sprites"):
+        assert load(name, count=1).image_shape == card(name).shape
 
 
 def test_a_misspelt_name_split_or_option_is_answered_with_the_near_miss() -> None:
@@ -50,6 +63,12 @@ def test_a_misspelt_name_split_or_option_is_answered_with_the_near_miss() -> Non
         load("digits", crop="nvae-148")
     with pytest.raises(ValueError, match=r"root is for .*faces comes in a wheel"):
         load("faces", root="somewhere")
+    with pytest.raises(ValueError, match=r"root is for .*dsprites.*; sprites is drawn"):
+        load("sprites", root="somewhere")
+    with pytest.raises(ValueError, match=r"root is for .*; colour_sprites is drawn"):
+        load("colour_sprites", root="somewhere")
+    with pytest.raises(ValueError, match=r"no data set 'sprite'; .* Did you mean 'sprites'"):
+        load("sprite")
     with pytest.raises(ValueError, match=r"which folder"):
         load("folder:")
 

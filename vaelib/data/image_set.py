@@ -16,7 +16,7 @@ def slices(count: int, size: int) -> list[slice]:
     starts = list(range(0, count, size))
     if size > 1 and count > size and count % size == 1:
         starts.pop()
-    return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], count], strict=True)]
+    return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], count], strict=False)]
 
 
 class Batch(NamedTuple):

@@ -72,7 +72,7 @@ class CapacityVAE(VAE):
 
     The ε of equation 4 of He 2023 was meant as such a budget. In β (KL − ε) it has no gradient; here C has one.
 
-    Source: Burgess et al. 2018, equation 3.
+    Source: Burgess et al. 2018, equation 8.
     """
 
     kind = "capacity_vae"

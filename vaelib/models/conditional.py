@@ -120,7 +120,9 @@ class ConditionalVAE(VAE):
         latents = self._drawn(count, temperature, generator, chunk)
         if labels is None:
             sizes = self.config.label_sizes
-            labels = torch.stack([torch.randint(size, (count,), generator=generator) for size in sizes], dim=1)
+            device = None if generator is None else generator.device  # where the generator lives, as for the latents
+            drawn = [torch.randint(size, (count,), generator=generator, device=device) for size in sizes]
+            labels = torch.stack(drawn, dim=1)
         self.one_hot(labels, count)  # which checks all of them, before the first is decoded
         parts = zip(latents, labels.split(chunk), strict=True)
         return torch.cat([self.decode(some, those).mean.clamp(0, 1) for some, those in parts])

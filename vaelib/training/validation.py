@@ -32,7 +32,8 @@ def validate(
             batch = machine.batch(data, indices)
             for player in players:
                 seed_noise(machine.device, config.seed, "validation", int(indices[0]), player.index)
-                loss = model(batch, Progress.finished(images), player.index)
+                # A training set that is one batch may be an image smaller than a batch here.
+                loss = model(batch, Progress.finished(max(images, len(indices))), player.index)
                 for name, mean in loss.summary().items():
                     sums[player.prefix + name] += mean * len(indices)
     model.train()
