@@ -1,6 +1,7 @@
 """Trained weights that come with vaelib, each with a card that says where they come from and what they may be used for.
 
-`manifest.json` lists them; `python -m vaelib.zoo.add FOLDER --name NAME` adds one.
+`manifest.json` lists them; `python -m vaelib.zoo.add FOLDER --name NAME` adds one. `family` gives models that were
+trained together, with one setting varied: see `vaelib.zoo.families`.
 """
 
 import hashlib
@@ -10,11 +11,12 @@ from typing import Any
 from vaelib import storage
 from vaelib.config import near_miss
 from vaelib.models import Model
+from vaelib.zoo.families import family
 
 FOLDER = Path(__file__).parent
 MANIFEST = "manifest.json"
 
-__all__ = ["card", "load", "names"]
+__all__ = ["card", "family", "load", "names"]
 
 
 def names() -> list[str]:

@@ -1,0 +1,84 @@
+"""The families of the zoo: shipped weights and results belong together, and anyone can compute the results again."""
+
+import json
+
+import pytest
+import torch
+
+import vaelib
+from vaelib.zoo import families
+from vaelib.zoo.families.__main__ import main
+
+
+@pytest.fixture(scope="module")
+def sprites():
+    return families.family("sprites")
+
+
+def test_every_member_of_every_family_was_measured():
+    for name in families.names():
+        family = families.family(name)
+        assert list(family.results()) == [member.name for member in family.members]
+        for member in family.members:
+            numbers = family.results()[member.name]
+            assert (numbers["setting"], numbers["value"], numbers["seed"]) == (
+                member.setting,
+                member.value,
+                member.seed,
+            )
+
+
+def test_the_sprites_have_at_least_eight_prices_and_three_seeds_of_each(sprites):
+    seeds = {}
+    for member in sprites.members:
+        seeds.setdefault(member.setting, set()).add(member.seed)
+    assert all(found == {0, 1, 2} for found in seeds.values())
+    assert sum(setting.startswith("β-VAE") or setting == "VAE" for setting in seeds) >= 8
+
+
+def test_members_of_one_seed_start_from_the_same_weights_and_others_do_not(sprites):
+    first, same, other = (
+        sprites.member(name).build() for name in ("vae-seed-0", "beta-vae-10-seed-0", "vae-seed-1")
+    )
+    pairs = list(zip(first.parameters(), same.parameters(), other.parameters(), strict=True))
+    assert all(torch.equal(mine, theirs) for mine, theirs, _ in pairs)
+    assert not all(torch.equal(mine, theirs) for mine, _, theirs in pairs)
+
+
+@pytest.mark.parametrize("name", ["vae-seed-0", "beta-tcvae-6-seed-0"])
+def test_the_shipped_weights_give_the_stored_numbers(sprites, name, tmp_path):
+    out = tmp_path / "again.json"
+    assert main(["measure", "sprites", "--only", name, "--out", str(out)]) == 0
+    (again,) = json.loads(out.read_text(encoding="utf-8"))["members"].values()
+    stored = sprites.results()[name]
+    for metric in ("rate", "distortion", "total_correlation", "mig", "dci_disentanglement", "sap", "factor_vae"):
+        assert again[metric] == pytest.approx(stored[metric], abs=0.02, rel=0.01), metric
+
+
+def test_a_better_price_for_nats_buys_fewer_of_them(sprites):
+    results = sprites.results()
+    rates = [results[f"beta-vae-{beta}-seed-0"]["rate"] for beta in ("0.1", "2", "10", "40")]
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_pictures_of_the_faces_are_pictures():
+    pictures = families.family("faces").pictures()
+    assert pictures["vae-seed-0/samples"].shape == (16, 3, 64, 64)
+    assert pictures["vae-seed-0/samples"].dtype == torch.uint8
+    assert pictures["beta-vae-10-seed-2/reconstructions_detail"].shape == (62, 62)
+
+
+def test_weights_that_are_not_shipped_are_refused_with_the_command_that_makes_them():
+    with pytest.raises(FileNotFoundError, match="families train faces --only vae-seed-0"):
+        families.family("faces").load("vae-seed-0")
+
+
+def test_wrong_names_are_refused_and_near_misses_named(sprites, capsys):
+    with pytest.raises(ValueError, match="Did you mean 'sprites'"):
+        vaelib.zoo.family("sprite")
+    with pytest.raises(ValueError, match="Did you mean 'vae-seed-0'"):
+        sprites.load("vae-seed-O")
+    assert main(["train", "sprites", "--part", "3/2"]) == 1
+    assert "1/2 or 2/2" in capsys.readouterr().err
+    assert main(["measure", "sprites", "--only", "vae"]) == 1
+    assert "has no 'vae'" in capsys.readouterr().err
