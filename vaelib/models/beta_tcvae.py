@@ -115,7 +115,8 @@ def minibatch_weights(batch_size: int, dataset_size: int, estimator: Estimator =
     """(M, M): how much the posterior of image j counts in the estimate of q(z_i).
 
     `weighted`: 1/(NM) for every j, the image itself included. The rows sum to 1/N, not to 1, so the estimate of q(z)
-    is too small by up to that factor, which is a constant in its logarithm and has no gradient.
+    is too small by up to that factor, which is a constant in its logarithm and has no gradient. In the estimate of the
+    total correlation D − 1 times log N remain: a log that shows a hundred nats of it need not worry anybody.
 
     `stratified`: 1/N for the image that z_i came from (the diagonal), since it is surely one of the N. The other N − 1
     images are represented by the other M − 1 of the batch, in equal shares: (N − 1)/(N (M − 1)). The estimate of q(z)
