@@ -5,6 +5,7 @@ import dataclasses
 import importlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,8 +22,8 @@ import vaelib
 from vaelib import storage
 from vaelib.cli import COMMANDS, Parser, main
 from vaelib.commands.options import as_text, attribute_help, parse
-from vaelib.models import VAE, Autoencoder, AutoencoderConfig, VAEConfig
-from vaelib.networks import Convolutional, ImageShape, Linear, Network
+from vaelib.models import VAE, Autoencoder, AutoencoderConfig, ConditionalVAE, ConditionalVAEConfig, VAEConfig
+from vaelib.networks import Convolutional, FullyConnected, ImageShape, Linear, Network
 from vaelib.probability import FixedGaussianLikelihood, Likelihood
 from vaelib.training import PRESETS, TrainConfig
 
@@ -56,6 +57,15 @@ def saved(pictures: str) -> Path:
         torch.manual_seed(0)
         model = VAE(VAEConfig(image_shape=(3, 8, 8), latent_dimension=2, network=Linear()))
     return vaelib.save(model, "runs/first/model", {"dataset": pictures, "steps": 0}).parent
+
+
+@pytest.fixture
+def told(saved: Path) -> Path:
+    """A run with an untrained conditional model of four labels."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = ConditionalVAE(ConditionalVAEConfig((3, 8, 8), 2, Linear(), label_sizes=(4,)))
+    return vaelib.save(model, "runs/told/model", {"dataset": "folder:pictures", "steps": 0}).parent
 
 
 # Help and mistakes ----------------------------------------------------------------------------------------------------
@@ -100,6 +110,12 @@ def test_every_option_of_every_command_has_a_help_text_and_every_command_has_exa
         (["--vresion"], "there is no option --vresion. Did you mean '--version'?"),
         (["sample", "--temprature", "0.5"], "no option --temprature. Did you mean '--temperature'?"),
         (["sample", "--temp", "0.5"], "no option --temp"),
+        (["sample", "--label", "seven"], "--label: should be a whole number, not 'seven'"),
+        (["reconstruct", "--lable", "7"], "there is no option --lable. Did you mean '--label'?"),
+        (["train", "beta_vae", "--beta", "-1"], "beta should be 0 or more, and finite, not -1"),
+        (["train", "beta_tcvae", "--estimator", "stratifed"], "weighted, stratified, not 'stratifed'. .*'stratified'?"),
+        (["train", "capacity_vae", "--kl-warmup", "0.5"], "anneals its capacity, so kl_warmup should be 0"),
+        (["train", "conditional_vae", "--label-sizes", "10,1"], "label_sizes should be one or more numbers"),
         (["sample", "--count", "many"], "--count: should be a whole number, not 'many'"),
         (["sample", "--count", "0"], "--count: should be at least 1, not 0"),
         (["sample", "--temperature", "-1"], "--temperature: should be a positive number, not -1"),
@@ -213,6 +229,8 @@ def test_a_closed_pipe_is_no_error(unbuffered: str) -> None:
         ("convolutional", Network, Convolutional()),
         ("convolutional:widths=32,64", Network, Convolutional(widths=(32, 64))),
         ("convolutional:widths=none", Network, Convolutional()),
+        ("fully_connected:widths=32,64", Network, FullyConnected(widths=(32, 64))),
+        ("weighted", typing.Literal["weighted", "stratified"], "weighted"),
         ("fixed-gaussian:variance=0.02", Likelihood, FixedGaussianLikelihood(variance=0.02)),
     ],
 )
@@ -326,6 +344,88 @@ def test_reconstruct_shows_originals_above_reconstructions(saved: Path, capsys: 
     with Image.open("reconstructions.png") as picture:
         assert picture.size == (3 * 10 + 2, 2 * 10 + 2)
         assert picture.getpixel((2, 2)) == tuple(original[:, 0, 0].tolist())
+
+
+def test_a_label_is_what_a_conditional_model_draws(told: Path) -> None:
+    model = vaelib.load(told)
+    assert isinstance(model, ConditionalVAE)
+    assert main(["sample", "told", "-n", "2", "--label", "3", "--seed", "4", "--folder", "threes"]) == 0
+    assert main(["sample", "told", "-n", "2", "--seed", "4", "--folder", "any"]) == 0
+    threes = torch.full((2,), 3)
+    for folder, labels in (("threes", threes), ("any", None)):
+        expected = model.sample(2, labels=labels, generator=torch.Generator().manual_seed(4))
+        with Image.open(f"{folder}/1.png") as picture:
+            value = picture.getpixel((7, 0))
+        assert value == tuple((expected[1, :, 0, 7] * 255).round().int().tolist())
+
+
+def test_a_label_is_what_a_conditional_model_is_told_of_a_picture(
+    told: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    errors = {}
+    for label in ("1", "2"):
+        assert main(["reconstruct", "told", "--label", label, "-n", "3"]) == 0
+        errors[label] = capsys.readouterr().err.rpartition("error ")[2]
+    model, images = vaelib.load(told), vaelib.data.load("folder:pictures", "test", count=3, size=8).batch(slice(None))
+    for label, said in errors.items():
+        expected = model.reconstruct(images.images, torch.full((3,), int(label))) - images.images
+        assert said == f"{255 * expected.square().mean().sqrt():.1f} grey levels of 255\n"
+    assert main(["reconstruct", "told", "--image", "pictures/1.png", "--label", "3"]) == 0
+
+
+def test_labels_that_are_missing_wrong_or_for_nobody_are_named(told: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, message in (
+        (["sample", "told", "--label", "4"], "--label 4 does not fit runs/told, whose labels are 0 to 3"),
+        (["reconstruct", "told", "--label", "1,2"], "--label 1,2 does not fit runs/told, whose labels are 0 to 3"),
+        (["sample", "first", "--label", "1"], "runs/first is a VAE, which takes no --label; a ConditionalVAE does"),
+        (["reconstruct", "first", "--label", "1"], "runs/first is a VAE, which takes no --label"),
+        (["reconstruct", "told"], "runs/told is conditional, and these pictures have no labels"),
+        (["reconstruct", "told", "--image", "pictures/1.png"], "no labels: say what they show with --label"),
+        (["evaluate", "told", "--features", "none", "--samples", "4"], "with labels, and this data set has none"),
+    ):
+        assert main(arguments) == 1
+        error = capsys.readouterr().err
+        assert message in error
+        assert "Traceback" not in error
+    assert not Path("samples.png").exists()
+    assert not Path("reconstructions.png").exists()
+
+
+def test_the_labels_of_the_data_are_told_unless_the_user_says_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = ConditionalVAE(ConditionalVAEConfig((1, 8, 8), 2, Linear(), label_sizes=(3, 6, 40, 32, 32)))
+    vaelib.save(model, "runs/drawn/model", {"dataset": "sprites"})
+    test = vaelib.data.load("sprites", "test", count=3, size=8).batch(slice(None))
+    for arguments, labels in (([], test.labels), (["--label", "2,5,0,9,9"], torch.tensor([[2, 5, 0, 9, 9]] * 3))):
+        assert main(["reconstruct", "drawn", "-n", "3", *arguments]) == 0
+        error = (vaelib.load("runs/drawn").reconstruct(test.images, labels) - test.images).square().mean().sqrt()
+        assert f"error {255 * error:.1f} grey levels" in capsys.readouterr().err
+    assert main(["evaluate", "drawn", "--features", "none", "--samples", "4"]) == 0
+    assert main(["info", "drawn"]) == 0
+    assert "label_map" in capsys.readouterr().out
+
+
+def test_a_conditional_model_says_that_it_is_trained_with_labels(
+    pictures: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "conditional_vae", "--data", pictures, *TINY, "--steps", "2"]
+    assert main(command) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "conditional_vae" in error
+    assert "folder:pictures has no labels" in error
+    assert not Path("runs").exists(), "nothing is left behind"
+
+
+def test_the_presets_own_data_come_in_its_size_and_other_data_in_theirs(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = ["--steps", "2", "--count", "16", "--batch-size", "8", "--network", "linear", "--validation-images", "2"]
+    assert main(["train", "capacity_vae", "--profile", "smoke", *settings, "--run", "own"]) == 0
+    assert vaelib.load("runs/own").config.image_shape == (1, 32, 32)
+    asked = [*settings, "--size", "16", "--run", "smaller"]
+    assert main(["train", "beta_tcvae", "--profile", "smoke", *asked]) == 0
+    assert vaelib.load("runs/smaller").config.image_shape == (1, 16, 16)
+    assert main(["train", "capacity_vae", "--profile", "smoke", *settings, "--data", "digits", "--run", "other"]) == 0
+    assert vaelib.load("runs/other").config.image_shape == (1, 28, 28)
 
 
 def test_reconstruct_takes_pictures_of_the_users_own(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -508,3 +608,40 @@ def test_the_crop_of_the_training_data_is_that_of_the_test_images(
     assert main(["reconstruct", "first"]) == 1
     assert "faces comes with no crops" in capsys.readouterr().err
     assert main(["reconstruct", "first", "--data", "folder:pictures"]) == 0
+
+
+@pytest.mark.parametrize("name", ["wae_mmd", "wae_gan"])
+def test_a_wae_goes_through_every_command(name: str, pictures: str, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = ["--steps", "2", "--encoder", "deterministic", "--penalty-weight", "20", "--adversary-widths", "8,4"]
+    command = ["train", name, "--profile", "smoke", "--data", pictures, *TINY, *settings, "--run", "wae"]
+    assert main(command) == 0
+    config = json.loads(Path("runs/wae/model/config.json").read_text())
+    assert (config["kind"], config["config"]["penalty"]) == ("wae", name.removeprefix("wae_"))
+    assert config["config"]["adversary_widths"] == [8, 4]
+    row = json.loads(Path("runs/wae/metrics.jsonl").read_text().splitlines()[-1])
+    expected = {"wae_mmd": "train/mmd_squared", "wae_gan": "train/adversary/accuracy"}[name]
+    assert {expected, expected.replace("train", "validation"), "train/distortion"} <= row.keys()
+    assert main(["sample", "wae", "-n", "2"]) == 0
+    assert main(["reconstruct", "wae", "-n", "2"]) == 0
+    assert main(["evaluate", "wae", "--features", "none", "--samples", "4"]) == 0
+    assert "reconstruction_mse" in capsys.readouterr().out
+    assert main(["info", "wae"]) == 0
+    told = capsys.readouterr().out
+    assert "penalty_weight           20.0" in told
+    # The adversary: 2 · 8 + 8, 8 · 4 + 4 and 4 + 1.
+    assert bool(re.search(r"^  penalty +65$", told, re.MULTILINE)) == (name == "wae_gan")
+
+
+def test_a_preset_trains_on_the_crop_that_it_was_made_for(workplace: Path) -> None:
+    folder = workplace / "cache" / "downloads" / "celeba"
+    (folder / "img_align_celeba").mkdir(parents=True)
+    names = [f"{number:06}.jpg" for number in range(1, 6)]
+    for number, name in enumerate(names):
+        Image.new("RGB", (178, 218), (50 * number, 100, 200)).save(folder / "img_align_celeba" / name)
+    parts = "".join(f"{name} {part}\n" for name, part in zip(names, (0, 0, 0, 1, 1), strict=True))
+    (folder / "list_eval_partition.txt").write_text(parts)
+    few = ["--count", "3", "--batch-size", "2", "--steps", "1", "--validation-images", "2", "--run", "cropped"]
+    command = ["train", "wae_mmd", "--profile", "gpu", "--network", "linear", "--size", "8", *few]
+    for options, crop in (([], "wae-140"), (["--crop", "nvae-148", "--fresh"], "nvae-148")):
+        assert main([*command, *options]) == 0
+        assert json.loads(Path("runs/cropped/run.json").read_text())["crop"] == crop

@@ -145,5 +145,62 @@ class Convolutional(Network):
         return nn.Sequential(*layers)
 
 
+@dataclass(frozen=True)
+class WAENetwork(Network):
+    """The published network of the WAE: 5×5 convolutions of stride 2, batch norm and ReLU. The decoder begins at twice
+    the side where the encoder ended, and its last layer, of stride 1, only mixes:
+
+        64×64×3 → 32×32×128 → 16×16×256 → 8×8×512 → 4×4×1024 → latent
+        latent → 8×8×1024 → 16×16×512 → 32×32×256 → 64×64×128 → 64×64×channels
+
+    As everywhere here, what has a batch norm behind it has no bias, and the output is not squashed: the published one
+    ends in tanh, for images on [−1, 1]. The weights start as published, from N(0, 0.01²), and biases from 0.
+
+    Attributes:
+        widths: channels after each halving; the published ones are those for CelebA.
+
+    Source: Tolstikhin et al. 2018, appendix C, and its public code.
+    """
+
+    kind: ClassVar[str] = "wae"
+    widths: tuple[int, ...] = (128, 256, 512, 1024)
+
+    def __post_init__(self) -> None:
+        if not self.widths or min(self.widths) < 1:
+            raise ValueError(f"widths should be one or more numbers of channels, each at least 1, not {self.widths}")
+
+    def encoder(self, image_shape: ImageShape, outputs: int) -> nn.Module:
+        sizes = Convolutional(self.widths).sizes(image_shape)
+        layers: list[nn.Module] = []
+        for inputs, width in pairwise((image_shape[0], *self.widths)):
+            layers += [nn.Conv2d(inputs, width, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+        return self._started(*layers, nn.Flatten(), nn.Linear(self.widths[-1] * sizes[-1] ** 2, outputs))
+
+    def decoder(self, latent_dimension: int, image_shape: ImageShape, channels: int) -> nn.Module:
+        # The last halving has no mirror, so the decoder begins at the side before it.
+        sizes, widths = Convolutional(self.widths).sizes(image_shape)[-2::-1], self.widths[::-1]
+        layers: list[nn.Module] = [
+            nn.Linear(latent_dimension, widths[0] * sizes[0] ** 2),
+            nn.Unflatten(1, (widths[0], sizes[0], sizes[0])),
+            nn.ReLU(),
+        ]
+        for size, (inputs, width) in zip(sizes[1:], pairwise(widths), strict=True):
+            # 4 doubles to 8, or to 7 where the encoder halved 7 to 4.
+            doubling = nn.ConvTranspose2d(
+                inputs, width, 5, stride=2, padding=2, output_padding=1 - size % 2, bias=False
+            )
+            layers += [doubling, nn.BatchNorm2d(width), nn.ReLU()]
+        return self._started(*layers, nn.ConvTranspose2d(widths[-1], channels, 5, padding=2))
+
+    @staticmethod
+    def _started(*layers: nn.Module) -> nn.Sequential:
+        for layer in layers:
+            if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+                nn.init.normal_(layer.weight, std=0.01)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+        return nn.Sequential(*layers)
+
+
 conv64 = Convolutional(widths=(32, 64, 128, 256))
 """The matched network of AE, VAE, β-VAE and WAE at 64×64, with 64 latents."""

@@ -7,8 +7,14 @@ import torch
 import torch.nn.functional as F
 
 from vaelib.data.image_set import Batch
-from vaelib.models import VAE, Autoencoder, AutoencoderConfig, Progress, VAEConfig
-from vaelib.networks import Convolutional, Linear, conv64
+from vaelib.models import (
+    VAE,
+    Autoencoder,
+    AutoencoderConfig,
+    Progress,
+    VAEConfig,
+)
+from vaelib.networks import Convolutional, FullyConnected, Linear, conv64
 from vaelib.probability import (
     BernoulliLikelihood,
     FixedGaussianLikelihood,
@@ -61,6 +67,7 @@ def learn(model, images, learning_rate, steps=60, enough=0.1):
         # As many halvings as the derived network at these sizes (see tests/test_networks.py), with fewer channels.
         pytest.param(Convolutional(widths=(8, 8, 16, 32, 64)), 128, 5e-3, id="convolutional-128"),
         pytest.param(Convolutional(widths=(4, 8, 16, 32, 64, 64)), 256, 5e-3, id="convolutional-256"),
+        pytest.param(FullyConnected(widths=(64, 32)), 28, 5e-3, id="fully-connected-28"),
         *(pytest.param(Linear(), size, 0.02, id=f"linear-{size}") for size in (28, 64, 128, 256)),
     ],
 )

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vaelib.data.image_set import Batch
-from vaelib.models import MODELS, VAE, Autoencoder, AutoencoderConfig, Loss, Progress, VAEConfig
+from vaelib.models import MODELS, VAE, Autoencoder, AutoencoderConfig, GivenLabel, Loss, Progress, VAEConfig
 from vaelib.networks import Convolutional, Linear
 from vaelib.probability import BernoulliLikelihood, LaplaceLikelihood, LogisticMixtureLikelihood
 
@@ -12,11 +12,21 @@ SHAPE, LATENTS = (3, 16, 16), 4
 SMALL = Convolutional(widths=(8, 16))
 
 
-@pytest.fixture(params=["vae", "autoencoder"])
+@pytest.fixture(params=MODELS)
 def model(request):
+    """One of every kind; a conditional one is told its label, as whoever uses it must."""
     torch.manual_seed(0)
     kind = MODELS[request.param]
-    return kind(kind.Config(SHAPE, LATENTS, network=SMALL))
+    model = kind(kind.Config(SHAPE, LATENTS, network=SMALL))
+    return model.given(7) if request.param == "conditional_vae" else model
+
+
+def loss_of(model, images):
+    """The loss; of a model that was told its label, that of the conditional model with this label."""
+    labels = None
+    if isinstance(model, GivenLabel):
+        model, labels = model.model, torch.full((len(images),), 7)
+    return model.loss(Batch(images, labels), Progress.finished(len(images)))
 
 
 @pytest.fixture
@@ -31,7 +41,9 @@ def images(generator):
 
 
 def test_every_kind_is_listed_under_its_own_name():
-    assert {"autoencoder": Autoencoder, "vae": VAE} == MODELS
+    kinds = ["autoencoder", "vae", "beta_vae", "capacity_vae", "beta_tcvae", "conditional_vae"]
+    assert list(MODELS)[: len(kinds)] == kinds  # in the order of the book
+    assert (MODELS["autoencoder"], MODELS["vae"]) == (Autoencoder, VAE)
     assert all(model.kind == kind for kind, model in MODELS.items())
 
 
@@ -42,7 +54,7 @@ def test_encode_decode_and_loss_are_differentiable(model, images):
     decoded.sum().backward()
     assert images.grad.abs().sum() > 0
     model.zero_grad()
-    model.loss(Batch(images.detach()), Progress.finished()).total.backward()
+    loss_of(model, images.detach()).total.backward()
     gradients = [parameter.grad for parameter in model.parameters() if parameter.numel()]
     assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
 
@@ -56,7 +68,7 @@ def test_verbs_run_in_eval_mode_without_gradients_and_put_the_mode_back(model, i
         model.interpolate(images[:2], images[2:4], steps=3),
         model.traverse(torch.zeros(LATENTS), [0], torch.tensor([-1.0, 1.0])),
     ]
-    if isinstance(model, VAE):
+    if type(model) is not Autoencoder:
         results.append(model.sample(2))
     for result in results:
         assert not result.requires_grad
@@ -174,7 +186,7 @@ def test_wrong_requests_say_what_was_wrong_and_what_was_expected(vae, images):
 
 def test_images_on_another_scale_are_refused_by_the_loss(model, images):
     with pytest.raises(ValueError, match=r"images should lie in \[0, 1\] but run from -0.999 to"):
-        model.loss(Batch(images * 2 - 1), Progress.finished())
+        loss_of(model, images * 2 - 1)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The parts of the trainer, against closed forms."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -31,6 +32,20 @@ def test_the_cosine_is_half_way_down_in_the_middle_and_down_at_the_end() -> None
     assert learning_rate_at(config, 110) == pytest.approx(0.2)
     falling = [learning_rate_at(config, step) for step in range(10, 111)]
     assert falling == sorted(falling, reverse=True)
+
+
+def test_the_exponential_falls_by_the_same_factor_in_every_step() -> None:
+    config = TrainConfig(
+        steps=110, learning_rate=2.0, learning_rate_warmup=10, schedule="exponential", final_learning_rate=0.02
+    )
+    assert learning_rate_at(config, 10) == pytest.approx(2.0)
+    assert learning_rate_at(config, 60) == pytest.approx(0.2)
+    assert learning_rate_at(config, 110) == pytest.approx(0.02)
+    rates = [learning_rate_at(config, step) for step in range(10, 111)]
+    factors = [after / before for before, after in pairwise(rates)]
+    assert factors == pytest.approx([100 ** (-1 / 100)] * 100)
+    with pytest.raises(ValueError, match="final_learning_rate should be above 0, which no exponential reaches"):
+        TrainConfig(schedule="exponential")
 
 
 def test_the_average_is_the_weighted_sum_of_all_states() -> None:

@@ -51,7 +51,12 @@ def add_options(parser: Any, arguments: list[str]) -> None:
         metavar="N",
         help=f"side in pixels (default: {shown.model.image_shape[-1]} for {shown.data}, else the data's own)",
     )
-    parser.add_argument("--crop", metavar="NAME", help="a published crop, where the data's card lists any")
+    own_crop = shown.crop or "the data's own"
+    parser.add_argument(
+        "--crop",
+        metavar="NAME",
+        help=f"a published crop, where the data's card lists any (default: {own_crop})",
+    )
     parser.add_argument("--run", metavar="NAME", help="name of the run, a folder in runs/ (default: PRESET-DATA)")
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on with a run; one that was stopped goes on anyway")
@@ -82,13 +87,18 @@ def run(options: argparse.Namespace) -> int:
             f"{folder} is finished. Draw from it with `vaelib sample {folder.name}`, train another with --run NAME, go "
             "on for more --steps with --resume, or begin again with --fresh"
         )
-    # The preset's own data come in the size that the preset was made for, other data in theirs.
+    # The preset's own data come in the size and crop that the preset was made for, other data in theirs.
     size = shown.model.image_shape[-1] if options.size is None and name == shown.data else options.size
-    asked = {"size": size, "crop": options.crop}
+    crop = shown.crop if options.crop is None and name == shown.data else options.crop
+    asked = {"size": size, "crop": crop}
     if options.count:  # asked for, so exactly so many, or an error
         pictures = data.load(name, "train", count=options.count, **asked)
     else:
         pictures = load_at_most(name, "train", shown.count, **asked)
+    if shown.kind == "conditional_vae" and pictures.labels is None:
+        raise ValueError(
+            f"{name} has no labels, and a conditional_vae is trained with them: choose other data with --data"
+        )
     validation = validation_images(name, settings.validation_images, asked)
     config = fitted(shown.model, pictures.image_shape, options)
     model = dataclasses.replace(shown, model=config, train=settings).build()

@@ -13,15 +13,17 @@ from vaelib.models.beta_tcvae import (
 from vaelib.models.beta_vae import BetaVAE, BetaVAEConfig, CapacityVAE, CapacityVAEConfig
 from vaelib.models.conditional import ConditionalVAE, ConditionalVAEConfig, GivenLabel
 from vaelib.models.vae import VAE, Bound, VAEConfig
+from vaelib.models.wae import WAE, WAEConfig, moment_mismatch, penalty_weight_in_nats
 
 MODELS: dict[str, type[Model]] = {
-    model.kind: model for model in (Autoencoder, VAE, BetaVAE, CapacityVAE, BetaTCVAE, ConditionalVAE)
+    model.kind: model for model in (Autoencoder, VAE, BetaVAE, CapacityVAE, BetaTCVAE, ConditionalVAE, WAE)
 }
 """Every model by its kind, the name in `config.json` and on the command line."""
 
 __all__ = [
     "MODELS",
     "VAE",
+    "WAE",
     "Autoencoder",
     "AutoencoderConfig",
     "Batch",
@@ -41,7 +43,10 @@ __all__ = [
     "Player",
     "Progress",
     "VAEConfig",
+    "WAEConfig",
     "inference",
     "minibatch_rate_terms",
     "minibatch_weights",
+    "moment_mismatch",
+    "penalty_weight_in_nats",
 ]

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from vaelib.config import check_types, near_miss
 
 Optimiser = Literal["adam", "adamw", "adamax"]
-Schedule = Literal["constant", "cosine"]
+Schedule = Literal["constant", "cosine", "exponential"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
@@ -24,7 +24,8 @@ class TrainConfig:
         betas: decay of the first and second moment; `epsilon`: added to the root of the second.
         weight_decay: L2 for `adam` and `adamax`, decoupled for `adamw`.
         learning_rate_warmup: steps over which the learning rate grows from 0.
-        schedule: what the learning rate does afterwards: stay, or fall on a cosine; `final_learning_rate`: its end.
+        schedule: what the learning rate does afterwards: stay, or fall on a cosine or exponentially;
+            `final_learning_rate`: its end.
         gradient_clip: largest norm of a player's gradient; None does not clip.
         accumulate: forward passes per step, for batches that do not fit into memory. With no batch norm, accumulating
             twice B images is the same as one batch of 2B.
@@ -93,6 +94,8 @@ class TrainConfig:
         )
         if self.schedule == "constant":
             _check(final == 0, "final_learning_rate", "0 where the schedule is 'constant'; 'cosine' has an end", final)
+        if self.schedule == "exponential":
+            _check(final > 0, "final_learning_rate", "above 0, which no exponential reaches", final)
 
     @property
     def images_per_step(self) -> int:
