@@ -37,9 +37,7 @@ def test_the_sprites_have_at_least_eight_prices_and_three_seeds_of_each(sprites)
 
 
 def test_members_of_one_seed_start_from_the_same_weights_and_others_do_not(sprites):
-    first, same, other = (
-        sprites.member(name).build() for name in ("vae-seed-0", "beta-vae-10-seed-0", "vae-seed-1")
-    )
+    first, same, other = (sprites.member(name).build() for name in ("vae-seed-0", "beta-vae-10-seed-0", "vae-seed-1"))
     pairs = list(zip(first.parameters(), same.parameters(), other.parameters(), strict=True))
     assert all(torch.equal(mine, theirs) for mine, theirs, _ in pairs)
     assert not all(torch.equal(mine, theirs) for mine, _, theirs in pairs)
