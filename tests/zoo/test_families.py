@@ -75,7 +75,7 @@ def test_wrong_names_are_refused_and_near_misses_named(sprites, capsys):
     with pytest.raises(ValueError, match="Did you mean 'sprites'"):
         vaelib.zoo.family("sprite")
     with pytest.raises(ValueError, match="Did you mean 'vae-seed-0'"):
-        sprites.load("vae-seed-O")
+        sprites.load("vae-sed-0")
     assert main(["train", "sprites", "--part", "3/2"]) == 1
     assert "1/2 or 2/2" in capsys.readouterr().err
     assert main(["measure", "sprites", "--only", "vae"]) == 1
