@@ -1,9 +1,10 @@
 """A notebook in two forms: the MyST text, which is the source, and the .ipynb beside it, which has the outputs.
 
 The text goes one way, into the .ipynb. What the .ipynb adds (outputs, execution counts, the stamp of the run that made
-them) is kept for every cell whose source did not change.
+them) is kept for every cell whose program did not change: spaces, line breaks and comments are not part of it.
 """
 
+import ast
 import hashlib
 import json
 import os
@@ -80,6 +81,16 @@ def identity(cell: NotebookNode) -> str:
     return "set-up" if "setup" in tags(cell) else cell.source
 
 
+def program(cell: NotebookNode) -> str:
+    """What a code cell does, whatever its line breaks and comments: what was only formatted need not run again."""
+    # A line of IPython's own (`%pip …`, `!vaelib …`) counts letter for letter.
+    python = re.sub(r"(?m)^(\s*)([%!].*)$", lambda line: line[1] + repr(line[2]), identity(cell))
+    try:
+        return ast.dump(ast.parse(python))
+    except SyntaxError:
+        return identity(cell)
+
+
 def code_hash(cells: list[NotebookNode]) -> str:
     """A short hash of all code cells in order: outputs made by other cells are out of date."""
     code = [identity(cell) for cell in cells if cell.cell_type == "code"]
@@ -93,17 +104,20 @@ def combined(text: Path) -> NotebookNode:
     kept: dict[str, list[NotebookNode]] = defaultdict(list)
     for cell in old.cells:
         if cell.cell_type == "code":
-            kept[identity(cell)].append(cell)
+            kept[program(cell)].append(cell)
     cells = read_cells(text)
     for cell in cells:
         if cell.cell_type == "code":
-            same = kept[identity(cell)]
+            same = kept[program(cell)]
             before = same.pop(0) if same else None
             cell["outputs"] = before.outputs if before else []
             cell["execution_count"] = before.execution_count if before else None
     metadata: dict[str, Any] = {"kernelspec": KERNEL, "language_info": LANGUAGE}
     if "vaelib" in old.metadata:
-        metadata["vaelib"] = old.metadata["vaelib"]
+        metadata["vaelib"] = dict(old.metadata["vaelib"])
+        code = [[program(cell) for cell in some if cell.cell_type == "code"] for some in (old.cells, cells)]
+        if metadata["vaelib"].get("cells") == code_hash(old.cells) and code[0] == code[1]:
+            metadata["vaelib"]["cells"] = code_hash(cells)
     return nbformat.from_dict({"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5})
 
 

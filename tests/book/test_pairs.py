@@ -78,6 +78,25 @@ def test_a_changed_word_is_a_fault_until_it_is_synced_but_needs_no_rendering(tex
     assert pairs.faults(text) == []
 
 
+def test_code_that_was_only_formatted_keeps_its_outputs(text):
+    give_outputs(text)
+    edit(text, "print(6 * 7)", "print(\n    6\n    * 7\n)  # the answer")
+    pairs.write(pairs.twin(text), pairs.combined(text))
+    assert pairs.faults(text) == []
+    assert any("# the answer" in source and kept for source, kept in outputs(text).items())
+    edit(text, "6\n    * 7", "6\n    * 8")
+    pairs.write(pairs.twin(text), pairs.combined(text))
+    assert any("its code changed" in fault for fault in pairs.faults(text))
+
+
+def test_a_command_in_a_cell_counts_letter_for_letter():
+    first, same, other = (
+        nbformat.v4.new_code_cell(f"if True:\n    !vaelib sample --label {label}\n{call}")
+        for label, call in ((7, "f(1, 2)"), (7, "f(1,  2)"), (8, "f(1, 2)"))
+    )
+    assert pairs.program(first) == pairs.program(same) != pairs.program(other)
+
+
 def test_changed_code_is_a_fault_until_it_is_rendered(text):
     give_outputs(text)
     edit(text, "print(6 * 7)", "print(7 * 6)")
