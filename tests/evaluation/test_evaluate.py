@@ -155,6 +155,7 @@ def test_batch_norm_is_measured_in_eval_mode_and_not_changed(data):
 def test_a_deterministic_autoencoder_has_no_samples_and_no_rate(data):
     model = Autoencoder(AutoencoderConfig(image_shape=SHAPE, latent_dimension=3, network=Linear()))
     assert set(evaluate(model, data, features="pixels")) == {
+        "distortion",
         "reconstruction_mse",
         "frechet_reconstructions",
         "kernel_reconstructions",

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vaelib.data import ImageSet
-from vaelib.evaluation import active_units, evaluate, posterior_means
+from vaelib.evaluation import active_units, aggregate_codes, evaluate, posterior_means
 from vaelib.models import (
     VAE,
     Autoencoder,
@@ -54,6 +54,20 @@ def test_the_means_are_those_of_the_posterior_whatever_the_chunk(data):
 def test_a_point_is_its_own_mean(data):
     model = Autoencoder(AutoencoderConfig(SHAPE, LATENTS, Linear()))
     torch.testing.assert_close(posterior_means(model, data), model.encode(data.batch(slice(None)).images).mean.detach())
+
+
+def test_the_aggregate_of_points_is_their_cloud_and_that_of_gaussians_is_wider_by_their_noise():
+    pictures = torch.rand(4_000, *SHAPE, generator=torch.Generator().manual_seed(1))
+    point = Autoencoder(AutoencoderConfig(SHAPE, LATENTS, Linear()))
+    torch.testing.assert_close(aggregate_codes(point, pictures), posterior_means(point, pictures))
+    model = vae()
+    posterior = model.encode(pictures)
+    # Var(z) = Var(E[z | x]) + E[Var(z | x)], the law of total variance
+    expected = posterior.mean.var(dim=0) + posterior.log_variance.exp().mean(dim=0)
+    draws = aggregate_codes(model, pictures, seed=3)
+    torch.testing.assert_close(draws.var(dim=0), expected.detach(), rtol=0.1, atol=0)
+    assert torch.equal(draws, aggregate_codes(model, pictures, seed=3))
+    assert not torch.equal(draws, aggregate_codes(model, pictures, seed=4))
 
 
 def test_a_conditional_model_is_told_the_labels_of_each_image(data):

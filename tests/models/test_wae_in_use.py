@@ -1,6 +1,7 @@
 """The WAE in use: whether its codes come to look like the prior, resuming, pretraining, saving, measuring."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ import torch.nn.functional as F
 import vaelib
 from vaelib.data import ImageSet
 from vaelib.evaluation import active_units, evaluate, importance_weighted_bound, rate_distortion
-from vaelib.models import WAE, WAEConfig, moment_mismatch, penalty_weight_in_nats
+from vaelib.models import WAE, Progress, WAEConfig, moment_mismatch, penalty_weight_in_nats
 from vaelib.networks import Convolutional, FullyConnected
 from vaelib.probability import FixedGaussianLikelihood
 from vaelib.training import NonFiniteError, TrainConfig, train
@@ -154,6 +155,15 @@ def test_the_mismatch_is_the_one_computed_by_hand(generator):
     assert moment_mismatch(alike).item() == pytest.approx(1 - 1 / 256 - 65 / 255)
 
 
+def test_too_few_images_for_a_pair_are_refused_before_the_first_step(blobs):
+    config = TrainConfig(steps=2, batch_size=8, precision="float32")
+    with pytest.raises(ValueError, match="1 images for validation is too few: this WAE compares"):
+        train(make(penalty="mmd"), blobs, config, validation=blobs.take(1))
+    with pytest.raises(ValueError, match="batch_size 1 is too few"):
+        train(make(penalty="mmd"), blobs, replace(config, batch_size=1))
+    train(make(penalty="gan", adversary_widths=(4,)), blobs, config, validation=blobs.take(1))
+
+
 @pytest.mark.parametrize("penalty", ["mmd", "gan"])
 @pytest.mark.parametrize("encoder", ["deterministic", "gaussian"])
 def test_a_saved_wae_comes_back_and_draws_the_same(penalty, encoder, tmp_path, blobs):
@@ -170,7 +180,10 @@ def test_what_evaluation_can_say_of_each_encoder(blobs):
     point, gaussian = (make(encoder=kind) for kind in ("deterministic", "gaussian"))
     test = blobs.take(40)
     results = evaluate(point, test, samples=40, features=None)
-    assert {"reconstruction_mse", "sharpness_samples", "sharpness_reconstructions"} <= results.keys()
+    assert {"distortion", "reconstruction_mse", "sharpness_samples", "sharpness_reconstructions"} <= results.keys()
+    batch = test.batch(slice(None))
+    expected = point.eval().loss(batch, Progress.finished(40)).per_image["distortion"].mean().item()
+    assert results["distortion"].value == pytest.approx(expected, rel=1e-4)
     assert not {"negative_elbo", "rate", "bits_per_dimension"} & results.keys()  # a point has no density
     units = active_units(point, test)
     assert units.rates is None

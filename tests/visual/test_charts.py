@@ -28,6 +28,13 @@ def test_many_lines_are_told_apart():
     assert len(looks) == 7
 
 
+def test_a_legend_above_leaves_the_lines_alone():
+    figure = visual.lines({"one": ([0, 1], [0, 1]), "two": ([0, 1], [1, 0])}, x_label="x", y_label="y", legend="above")
+    assert figure.axes[0].get_legend() is None
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["one", "two"]
+
+
 def test_a_single_line_needs_no_legend():
     assert visual.lines({"only": ([1], [2])}, x_label="x", y_label="y", markers=True).axes[0].get_legend() is None
 

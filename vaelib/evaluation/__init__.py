@@ -26,7 +26,7 @@ from vaelib.evaluation.distances import (
 )
 from vaelib.evaluation.evaluate import evaluate
 from vaelib.evaluation.features import FEATURES, FeatureNetwork, image_features
-from vaelib.evaluation.latents import ActiveUnits, active_units, posterior_means
+from vaelib.evaluation.latents import ActiveUnits, active_units, aggregate_codes, posterior_means
 from vaelib.evaluation.protocol import Measurement, Protocol, average
 from vaelib.evaluation.rate_distortion import (
     ElboDecomposition,
@@ -56,6 +56,7 @@ __all__ = [
     "RateTerms",
     "SAPScore",
     "active_units",
+    "aggregate_codes",
     "average",
     "beta_vae_score",
     "dci",

@@ -37,7 +37,8 @@ def evaluate(
 
     The answer has, in this order and where the model has them:
 
-    - `negative_elbo`, `distortion`, `rate` in nats per image, and `bits_per_dimension`, from one sample of z per image;
+    - `negative_elbo`, `distortion`, `rate` in nats per image, and `bits_per_dimension`, from one sample of z per image
+      (of a model without a rate only the distortion);
     - `reconstruction_mse`: squared error per pixel and channel, on the [0, 1] scale;
     - `frechet_samples`, `kernel_samples`, `frechet_reconstructions`, `kernel_reconstructions`: distances to the data. A
       reconstruction is compared with a set that holds its own original, so these flatter; they bound what samples of
@@ -99,10 +100,12 @@ def _objective(model: Model, real: ImageSet, seed: int, chunk: int) -> dict[str,
     with seeded(model.device, seed):
         for batch in _batches(real, chunk, "bounds"):
             per_image = model.loss(_on_device(model, batch), progress).per_image
-            if not {"distortion", "rate"} <= per_image.keys():
+            if "distortion" not in per_image:
                 return {}
-            for name in ("distortion", "rate"):
+            for name in per_image.keys() & {"distortion", "rate"}:
                 terms.setdefault(name, []).append(per_image[name].cpu())
+            if "rate" not in per_image:
+                continue
             if counted.known and counted.levels is None:
                 noisy = dequantise(batch.images, generator)
                 per_image = model.loss(_on_device(model, batch._replace(images=noisy)), progress).per_image
@@ -111,7 +114,10 @@ def _objective(model: Model, real: ImageSet, seed: int, chunk: int) -> dict[str,
     def measured(metric: str, values: Tensor, unit: str, definition: str) -> Measurement:
         return mean_over_images(values, _protocol(real, metric, unit, definition, "model", seed))
 
-    distortion, rate = (torch.cat(terms[name]) for name in ("distortion", "rate"))
+    distortion = torch.cat(terms["distortion"])
+    if "rate" not in terms:
+        return {"distortion": measured("distortion", distortion, "nats per image", counted.measure)}
+    rate = torch.cat(terms["rate"])
     results = {
         "negative_elbo": measured("negative ELBO", distortion + rate, "nats per image", counted.measure),
         "distortion": measured("distortion", distortion, "nats per image", counted.measure),

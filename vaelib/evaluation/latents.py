@@ -30,6 +30,26 @@ def posterior_means(model: Model, data: ImageSet | Tensor, *, seed: int = 0, chu
         return torch.cat([model.encode(batch.images, *conditions(model, batch)).mean.cpu() for batch in batches])
 
 
+@inference
+def aggregate_codes(model: Model, data: ImageSet | Tensor, *, seed: int = 0, chunk: int = 256) -> Tensor:
+    """One draw from each image's posterior: a sample of the aggregate posterior q(z) = E_x[q(z | x)].
+
+    This, and not the cloud of posterior means, is what has to match the prior: the means of a VAE lie closer together
+    by what its noise adds. For a deterministic encoder the two are the same.
+
+    Args:
+        model, data, chunk: as in `posterior_means`.
+        seed: of the draws.
+    Returns:
+        (N, D) float32, on the CPU.
+    """
+    check_counts(chunk=chunk)
+    check_data(model, data)
+    with seeded(model.device, seed):
+        batches = prepared_batches(model, data, chunk)
+        return torch.cat([model.encode(batch.images, *conditions(model, batch)).sample().cpu() for batch in batches])
+
+
 @dataclass(frozen=True)
 class ActiveUnits:
     """How much each latent does.

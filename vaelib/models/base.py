@@ -110,11 +110,13 @@ class Model(nn.Module):
     Attributes:
         kind: its name in saved folders and on the command line.
         Config: the frozen dataclass of its settings; `config.image_shape` and `config.latent_dimension` always exist.
+        smallest_batch: images that a loss takes at least; two where it compares the images of a batch.
     """
 
     kind: ClassVar[str]
     Config: ClassVar[type]
     config: Any
+    smallest_batch: int = 1
 
     def encode(self, images: Tensor) -> Distribution:
         """Images (B, C, H, W) in [0, 1] → a distribution over latents (B, D)."""

@@ -78,6 +78,8 @@ class WAE(Autoencoder):
     def __init__(self, config: WAEConfig | None = None) -> None:
         super().__init__(config)
         self.penalty: Penalty = (MMDPenalty if self.config.penalty == "mmd" else GANPenalty)(self.config)
+        if self.config.penalty == "mmd":
+            self.smallest_batch = 2  # one point has no pair, and MMD² no unbiased estimate
 
     @property
     def numbers_per_latent(self) -> int:  # type: ignore[override]

@@ -51,7 +51,10 @@ class Watch:
         """2890.1 nats/image (distortion 2850.0, rate 40.1), 440 images/s."""
         numbers = loss.summary()
         total = numbers.pop("total")
-        terms = ", ".join(f"{name} {value:.1f}" for name, value in numbers.items())
+        # A divergence may be a few thousandths, a distortion thousands.
+        terms = ", ".join(
+            f"{name} {value:.1f}" if abs(value) >= 10 else f"{name} {value:.3g}" for name, value in numbers.items()
+        )
         return f"{total:.1f} nats/image ({terms}), {self.images_per_second(step):.0f} images/s"
 
     def say(self, message: str) -> None:

@@ -28,6 +28,7 @@ def lines(
     y_scale: Scale = "linear",
     markers: bool = False,
     reference: str | None = None,
+    legend: Literal["inside", "above"] = "inside",
     title: str | None = None,
     height: float = 4.0,
 ) -> Figure:
@@ -39,6 +40,7 @@ def lines(
         x_scale, y_scale: linear or logarithmic.
         markers: mark the points; for few measurements with nothing known between them.
         reference: the name of the line that the others are compared with, drawn in black.
+        legend: inside, where it covers least, or above, for lines that leave no room.
         title: of the figure.
         height: in inches.
     Raises:
@@ -59,7 +61,9 @@ def lines(
         for axis, scale in ((axes.xaxis, x_scale), (axes.yaxis, y_scale)):
             if scale == "log":
                 _plain_ticks(axis)
-        _finish(axes, x_label, y_label, title, legend=len(series) > 1)
+        _finish(axes, x_label, y_label, title, legend=len(series) > 1 and legend == "inside")
+        if len(series) > 1 and legend == "above":
+            figure.legend(loc="outside upper left", ncols=3)
     return figure
 
 
