@@ -22,10 +22,11 @@ import vaelib
 from vaelib import storage
 from vaelib.cli import COMMANDS, Parser, main
 from vaelib.commands.options import as_text, attribute_help, parse
-from vaelib.models import VAE, Autoencoder, AutoencoderConfig, ConditionalVAE, ConditionalVAEConfig, VAEConfig
+from vaelib.models import VAE, WAE, Autoencoder, AutoencoderConfig, ConditionalVAE, ConditionalVAEConfig, VAEConfig
 from vaelib.networks import Convolutional, FullyConnected, ImageShape, Linear, Network
 from vaelib.probability import FixedGaussianLikelihood, Likelihood
 from vaelib.training import PRESETS, TrainConfig
+from vaelib.training.randomness import seeded
 
 TINY = ["--network", "linear", "--latent-dimension", "2", "--size", "8", "--batch-size", "8", "--precision", "float32"]
 
@@ -635,13 +636,22 @@ def test_a_wae_goes_through_every_command(name: str, pictures: str, capsys: pyte
 def test_a_preset_trains_on_the_crop_that_it_was_made_for(workplace: Path) -> None:
     folder = workplace / "cache" / "downloads" / "celeba"
     (folder / "img_align_celeba").mkdir(parents=True)
-    names = [f"{number:06}.jpg" for number in range(1, 6)]
+    names = [f"{number:06}.jpg" for number in range(1, 43)]
     for number, name in enumerate(names):
-        Image.new("RGB", (178, 218), (50 * number, 100, 200)).save(folder / "img_align_celeba" / name)
-    parts = "".join(f"{name} {part}\n" for name, part in zip(names, (0, 0, 0, 1, 1), strict=True))
+        Image.new("RGB", (178, 218), (6 * number, 100, 200)).save(folder / "img_align_celeba" / name)
+    parts = "".join(f"{name} {part}\n" for name, part in zip(names, [0] * 40 + [1, 1], strict=True))
     (folder / "list_eval_partition.txt").write_text(parts)
     few = ["--count", "3", "--batch-size", "2", "--steps", "1", "--validation-images", "2", "--run", "cropped"]
     command = ["train", "wae_mmd", "--profile", "gpu", "--network", "linear", "--size", "8", *few]
     for options, crop in (([], "wae-140"), (["--crop", "nvae-148", "--fresh"], "nvae-148")):
         assert main([*command, *options]) == 0
         assert json.loads(Path("runs/cropped/run.json").read_text())["crop"] == crop
+
+    # The published encoder learns the moments of the prior first; steps this small move nothing.
+    still = ["--learning-rate", "1e-12", "--final-learning-rate", "1e-13", "--latent-dimension", "2"]
+    assert main([*command, *still, "--count", "40", "--fresh"]) == 0
+    model = vaelib.load("runs/cropped/model")
+    with seeded(0, "weights"):
+        untrained = WAE(model.config)
+    assert not torch.allclose(model.encoder[1].weight, untrained.encoder[1].weight, atol=1e-4)
+    torch.testing.assert_close(model.decoder[0].weight, untrained.decoder[0].weight, rtol=0, atol=1e-6)

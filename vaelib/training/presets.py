@@ -35,6 +35,7 @@ class Preset:
         data: the data set's name; `count`: how many of its training images, None for all.
         train: the settings of the training.
         crop: of the data, by name, where the set has a choice.
+        pretrain_encoder: of a WAE: before the first step the encoder learns the moments of the prior.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Preset:
     count: int | None
     train: TrainConfig
     crop: str | None = None
+    pretrain_encoder: bool = False
 
     def build(self) -> Model:
         """The untrained model; its weights follow from `train.seed`, and the global generator stays as it was."""
@@ -181,14 +183,14 @@ def _wae(
     return {
         "smoke": Preset(name, "smoke", "wae", smoke, "faces", 128, SMOKE),
         "cpu": Preset(name, "cpu", "wae", cpu, "faces", 10_000, cpu_training),
-        "gpu": Preset(name, "gpu", "wae", published, "celeba", None, train, crop="wae-140"),
+        "gpu": Preset(name, "gpu", "wae", published, "celeba", None, train, crop="wae-140", pretrain_encoder=True),
     }
 
 
 # The published set-up for CelebA: network, cost, batch, crop, β₁ and decay are those of the public code of Tolstikhin
 # et al. 2018; λ, σ² of the prior and the learning rates, of which that code has several versions, are those of the
 # paper's supplement, as far as we know. Left out is noise on the encoder's pixels, of deviation 0.01 on [−1, 1]. The
-# published encoder first learns the moments of the prior: call `model.pretrain_encoder(data)` before `train`.
+# published encoder first learns the moments of the prior: `vaelib train` does this, and `model.pretrain_encoder(data)`.
 PUBLISHED_MMD = WAEConfig(network=WAENetwork(), penalty="mmd", penalty_weight=100.0, prior_variance=2.0)
 PUBLISHED_GAN = WAEConfig(
     network=WAENetwork(), penalty="gan", penalty_weight=1.0, prior_variance=2.0, adversary_learning_rate=10 / 3
