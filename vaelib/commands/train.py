@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vaelib import storage
 from vaelib.commands.options import UsageError, add_options_of, at_least_one, changed, one_of
 from vaelib.commands.runs import RUNS, check_data, load_at_most, note, shape_text
+from vaelib.models import WAE
 from vaelib.profiles import PROFILES, profile
 from vaelib.training import PRESETS, preset, train
 from vaelib.training.checkpoint import find_checkpoint
@@ -105,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
     model = dataclasses.replace(shown, model=config, train=settings).build()
     if main_process():
         note(f"{folder}: {type(model).__name__} on {len(pictures):,} {name}, {shape_text(pictures.image_shape)}")
-    if shown.pretrain_encoder and (options.fresh or find_checkpoint(folder) is None):
+    if shown.pretrain_encoder and isinstance(model, WAE) and (options.fresh or find_checkpoint(folder) is None):
         model.pretrain_encoder(pictures, seed=settings.seed)
     try:
         train(model, pictures, settings, validation=validation, run=folder, resume=not options.fresh)

@@ -44,6 +44,7 @@ class Member:
         value: the number in it: β, or C in nats.
         seed: of weights, order and noise.
         kind, config: of the model.
+        training: its own settings, where they are not the family's.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Member:
     seed: int
     kind: str
     config: Any
+    training: TrainConfig | None = None
 
     def build(self) -> Model:
         """The untrained model; its weights follow from the seed."""
@@ -70,6 +72,7 @@ class Family:
         training: of every one; the seed is the member's.
         data: the images of a split.
         measure: a trained model → its numbers by name, and tensors (pictures, maps) by name.
+        shipped_seeds: whose weights the zoo holds; None for those of all.
     """
 
     name: str
@@ -78,6 +81,7 @@ class Family:
     training: TrainConfig
     data: Callable[[str], ImageSet] = field(repr=False)
     measure: Callable[[Model], tuple[dict[str, Any], dict[str, Tensor]]] = field(repr=False)
+    shipped_seeds: tuple[int, ...] | None = None
 
     @property
     def settings(self) -> tuple[str, ...]:
@@ -145,7 +149,7 @@ class Family:
 
 def names() -> tuple[str, ...]:
     """The families that there are."""
-    return ("sprites", "faces")
+    return ("sprites", "faces", "wae")
 
 
 def family(name: str) -> Family:
@@ -156,6 +160,6 @@ def family(name: str) -> Family:
     """
     if name not in names():
         raise ValueError(f"there is no family {name!r}; there are {', '.join(names())}.{near_miss(name, names())}")
-    from vaelib.zoo.families import faces, sprites
+    from vaelib.zoo.families import faces, sprites, wae
 
-    return {"sprites": sprites.FAMILY, "faces": faces.FAMILY}[name]
+    return {"sprites": sprites.FAMILY, "faces": faces.FAMILY, "wae": wae.FAMILY}[name]

@@ -26,14 +26,17 @@ def train_members(some: Family, members: Sequence[Member]) -> None:
         run = some.run(member)
         if storage.is_model(run / "model"):
             continue
-        result = train(member.build(), data, replace(some.training, seed=member.seed), run=run)
+        settings = replace(member.training or some.training, seed=member.seed)
+        result = train(member.build(), data, settings, run=run)
         say(f"{member.name}: {result.images_seen:,} images in {result.seconds:.0f} s")
 
 
 def ship(some: Family) -> Path:
-    """Put the weights of all finished runs into one file of the zoo, in half precision."""
+    """Put the weights of the runs that are to be shipped into one file of the zoo, in half precision."""
     weights: dict[str, Tensor] = {}
     for member in some.members:
+        if some.shipped_seeds is not None and member.seed not in some.shipped_seeds:
+            continue
         model = storage.load(some.run(member) / "model")
         weights |= {f"{member.name}/{name}": tensor for name, tensor in model.state_dict().items()}
     file = FOLDER / f"{some.name}.safetensors"
