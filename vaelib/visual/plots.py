@@ -110,7 +110,9 @@ def _curves(axes: Axes, history: HistoryLike, term: str, names: list[str]) -> No
         margin = 0.08 * (max(late) - min(late))
         axes.set_ylim(min(late) - margin, max(late) + margin)
     objective = {"total": "objective"}.get(term, term.replace("_", " "))
-    axes.set_ylabel(f"{objective}\n(nats per image)" if term in ("distortion", "rate", "total") else objective)
+    axes.set_ylabel(
+        f"{objective}\n(nats per image)" if term in ("distortion", "rate", "total") else objective.replace("/", "\n")
+    )
     axes.yaxis.set_major_locator(MaxNLocator(5))
 
 
