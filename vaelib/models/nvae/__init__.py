@@ -1,0 +1,19 @@
+"""NVAE, whole: cells in one file, latents in one, the tower in one; published settings and published weights."""
+
+from vaelib.models.nvae.checkpoint import import_checkpoint
+from vaelib.models.nvae.config import CellTypes, NVAEConfig, adaptive_groups
+from vaelib.models.nvae.latents import Encoding, Group
+from vaelib.models.nvae.likelihoods import SoftClampedNormalLikelihood
+from vaelib.models.nvae.model import NVAE, Deterministic
+
+__all__ = [
+    "NVAE",
+    "CellTypes",
+    "Deterministic",
+    "Encoding",
+    "Group",
+    "NVAEConfig",
+    "SoftClampedNormalLikelihood",
+    "adaptive_groups",
+    "import_checkpoint",
+]
