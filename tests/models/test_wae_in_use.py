@@ -157,9 +157,9 @@ def test_the_mismatch_is_the_one_computed_by_hand(generator):
 
 def test_too_few_images_for_a_pair_are_refused_before_the_first_step(blobs):
     config = TrainConfig(steps=2, batch_size=8, precision="float32")
-    with pytest.raises(ValueError, match="1 images for validation is too few: this WAE compares"):
+    with pytest.raises(ValueError, match="images for validation: 1 is too few: this WAE compares"):
         train(make(penalty="mmd"), blobs, config, validation=blobs.take(1))
-    with pytest.raises(ValueError, match="batch_size 1 is too few"):
+    with pytest.raises(ValueError, match="batch_size: 1 is too few"):
         train(make(penalty="mmd"), blobs, replace(config, batch_size=1))
     train(make(penalty="gan", adversary_widths=(4,)), blobs, config, validation=blobs.take(1))
 

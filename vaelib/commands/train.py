@@ -106,9 +106,10 @@ def run(options: argparse.Namespace) -> int:
     model = dataclasses.replace(shown, model=config, train=settings).build()
     if main_process():
         note(f"{folder}: {type(model).__name__} on {len(pictures):,} {name}, {shape_text(pictures.image_shape)}")
-    if shown.pretrain_encoder and isinstance(model, WAE) and (options.fresh or find_checkpoint(folder) is None):
-        model.pretrain_encoder(pictures, seed=settings.seed)
+    begins = options.fresh or find_checkpoint(folder) is None
     try:
+        if begins and shown.pretrain_encoder and isinstance(model, WAE):
+            model.pretrain_encoder(pictures, seed=settings.seed)
         train(model, pictures, settings, validation=validation, run=folder, resume=not options.fresh)
     except KeyboardInterrupt:
         if main_process() and not storage.is_model(folder / "model"):

@@ -1,5 +1,6 @@
 """The codes of a data set, and which latents a model uses: many of a VAE's may have collapsed and carry nothing."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 from vaelib.data.image_set import Batch, ImageSet
 from vaelib.evaluation.inputs import check_counts, check_data, conditions, prepared_batches, seeded
 from vaelib.models.base import Model, inference
-from vaelib.probability import DiagonalGaussian
+from vaelib.probability import DiagonalGaussian, Distribution
 
 
 @inference
@@ -23,11 +24,7 @@ def posterior_means(model: Model, data: ImageSet | Tensor, *, seed: int = 0, chu
     Returns:
         (N, D) float32, on the CPU.
     """
-    check_counts(chunk=chunk)
-    check_data(model, data)
-    with seeded(model.device, seed):
-        batches = prepared_batches(model, data, chunk)
-        return torch.cat([model.encode(batch.images, *conditions(model, batch)).mean.cpu() for batch in batches])
+    return _codes(model, data, seed, chunk, lambda posterior: posterior.mean)
 
 
 @inference
@@ -43,11 +40,18 @@ def aggregate_codes(model: Model, data: ImageSet | Tensor, *, seed: int = 0, chu
     Returns:
         (N, D) float32, on the CPU.
     """
+    return _codes(model, data, seed, chunk, lambda posterior: posterior.sample())
+
+
+def _codes(
+    model: Model, data: ImageSet | Tensor, seed: int, chunk: int, code: Callable[[Distribution], Tensor]
+) -> Tensor:
+    """What `code` makes of each image's posterior, in order."""
     check_counts(chunk=chunk)
     check_data(model, data)
     with seeded(model.device, seed):
         batches = prepared_batches(model, data, chunk)
-        return torch.cat([model.encode(batch.images, *conditions(model, batch)).sample().cpu() for batch in batches])
+        return torch.cat([code(model.encode(batch.images, *conditions(model, batch))).cpu() for batch in batches])
 
 
 @dataclass(frozen=True)

@@ -36,14 +36,13 @@ def check_arguments(
                 f"({images.name}) has {images.image_shape}: build it with image_shape={images.image_shape}, or load "
                 "the data at the model's size"
             )
-    seen = len(data) if validation is None else min(len(validation), config.validation_images or len(validation))
-    for count, what in (
-        (config.batch_size, f"batch_size {config.batch_size}"),
-        (seen, f"{seen} images for validation"),
-    ):
+    together = {"batch_size": config.batch_size}
+    if validation is not None:
+        together["images for validation"] = min(len(validation), config.validation_images or len(validation))
+    for what, count in together.items():
         if count < model.smallest_batch:
             raise ValueError(
-                f"{what} is too few: this {type(model).__name__} compares the images of a batch, and takes "
+                f"{what}: {count} is too few: this {type(model).__name__} compares the images of a batch, and takes "
                 f"{model.smallest_batch} or more at a time"
             )
     if config.batch_size > len(data):

@@ -16,7 +16,7 @@ from vaelib.training.randomness import seeded
 from vaelib.zoo.families import Family, Member
 
 SEEDS = 3
-TEST_CODES, TEST_IMAGES, TESTED = 10_000, 1_500, 1_000
+IMAGES, TEST_IMAGES, TESTED = 10_000, 1_500, 1_000
 COMPONENTS = 10  # of the mixture that is fitted to the codes
 
 # Setting → the preset that it is, and the number in it: λ in nats, or β.
@@ -45,8 +45,8 @@ def _members() -> tuple[Member, ...]:
 
 @cache
 def images(split: str) -> ImageSet:
-    """The 10,000 training images of the `cpu` presets, or the first 10,000 of another split."""
-    return load("faces", split, count=10_000)
+    """The training images of the `cpu` presets, or as many, the first, of another split."""
+    return load("faces", split, count=IMAGES)
 
 
 @cache
