@@ -12,16 +12,18 @@ from vaelib.models.beta_tcvae import (
 )
 from vaelib.models.beta_vae import BetaVAE, BetaVAEConfig, CapacityVAE, CapacityVAEConfig
 from vaelib.models.conditional import ConditionalVAE, ConditionalVAEConfig, GivenLabel
+from vaelib.models.nvae import NVAE, NVAEConfig
 from vaelib.models.vae import VAE, Bound, VAEConfig
 from vaelib.models.wae import WAE, WAEConfig, moment_mismatch, penalty_weight_in_nats
 
 MODELS: dict[str, type[Model]] = {
-    model.kind: model for model in (Autoencoder, VAE, BetaVAE, CapacityVAE, BetaTCVAE, ConditionalVAE, WAE)
+    model.kind: model for model in (Autoencoder, VAE, BetaVAE, CapacityVAE, BetaTCVAE, ConditionalVAE, WAE, NVAE)
 }
 """Every model by its kind, the name in `config.json` and on the command line."""
 
 __all__ = [
     "MODELS",
+    "NVAE",
     "VAE",
     "WAE",
     "Autoencoder",
@@ -40,6 +42,7 @@ __all__ = [
     "Loss",
     "MinibatchRateTerms",
     "Model",
+    "NVAEConfig",
     "Player",
     "Progress",
     "VAEConfig",
