@@ -16,6 +16,7 @@ from vaelib.models import WAE
 from vaelib.profiles import PROFILES, profile
 from vaelib.training import PRESETS, preset, train
 from vaelib.training.checkpoint import find_checkpoint
+from vaelib.training.growing import train_stages
 
 if TYPE_CHECKING:
     from vaelib.data import ImageSet
@@ -110,6 +111,8 @@ def run(options: argparse.Namespace) -> int:
     try:
         if begins and shown.pretrain_encoder and isinstance(model, WAE):
             model.pretrain_encoder(pictures, seed=settings.seed)
+        if begins and shown.stages:
+            model = train_stages(config, shown.stages, name, shown.count, folder, resume=not options.fresh)
         train(model, pictures, settings, validation=validation, run=folder, resume=not options.fresh)
     except KeyboardInterrupt:
         if main_process() and not storage.is_model(folder / "model"):
@@ -166,7 +169,8 @@ def fitted(config: Any, image_shape: tuple[int, int, int], options: argparse.Nam
     from vaelib.networks import Convolutional, conv64
 
     size = image_shape[-1]
-    if isinstance(config.network, Convolutional) and size != config.image_shape[-1]:
+    network = getattr(config, "network", None)
+    if isinstance(network, Convolutional) and size != config.image_shape[-1]:
         config = dataclasses.replace(config, network=conv64 if size == 64 else Convolutional())
     return changed(dataclasses.replace(config, image_shape=image_shape), options)
 

@@ -16,12 +16,23 @@ from vaelib.models.autoencoder import AutoencoderConfig
 from vaelib.models.beta_tcvae import BetaTCVAEConfig
 from vaelib.models.beta_vae import BetaVAEConfig, CapacityVAEConfig
 from vaelib.models.conditional import ConditionalVAEConfig
+from vaelib.models.ladder_vae import LadderVAEConfig
+from vaelib.models.nvae import NVAEConfig
 from vaelib.models.vae import VAEConfig
 from vaelib.models.wae import WAEConfig, penalty_weight_in_nats
 from vaelib.networks import Convolutional, FullyConnected, WAENetwork, conv64
 from vaelib.probability import BernoulliLikelihood, FixedGaussianLikelihood
 from vaelib.profiles import PROFILES, Profile
 from vaelib.training.config import TrainConfig
+from vaelib.training.growing import Stage
+from vaelib.training.nvae_presets import (
+    FACES64,
+    FACES64_STAGES,
+    FACES64_TRAINING,
+    NANO,
+    NANO_STAGES,
+    NANO_TRAINING,
+)
 from vaelib.training.randomness import seeded
 
 
@@ -36,6 +47,7 @@ class Preset:
         train: the settings of the training.
         crop: of the data, by name, where the set has a choice.
         pretrain_encoder: of a WAE: before the first step the encoder learns the moments of the prior.
+        stages: of an NVAE that grows: what is trained before, on smaller pictures.
     """
 
     name: str
@@ -47,6 +59,7 @@ class Preset:
     train: TrainConfig
     crop: str | None = None
     pretrain_encoder: bool = False
+    stages: tuple[Stage, ...] = ()
 
     def build(self) -> Model:
         """The untrained model; its weights follow from `train.seed`, and the global generator stays as it was."""
@@ -196,6 +209,41 @@ PUBLISHED_GAN = WAEConfig(
     network=WAENetwork(), penalty="gan", penalty_weight=1.0, prior_variance=2.0, adversary_learning_rate=10 / 3
 )
 
+
+def _nvae(name: str, config: NVAEConfig, stages: tuple[Stage, ...], training: TrainConfig) -> dict[Profile, Preset]:
+    """An NVAE that grows: `cpu` is what the zoo ships, `gpu` the same for five times as long; `smoke` is tiny."""
+    tiny = dataclasses.replace(config, image_shape=(3, 32, 32), encoder_width=4, decoder_width=4, groups=(1, 1, 1))
+    tiny = dataclasses.replace(tiny, blocks=1, latent_channels=4)
+    short = dataclasses.replace(SMOKE, optimiser="adamax", epsilon=1e-3)
+    first = Stage(16, short, kl_warmup=0.5)
+
+    def longer(train: TrainConfig) -> TrainConfig:
+        return dataclasses.replace(train, steps=5 * train.steps)
+
+    gpu = tuple(dataclasses.replace(one, train=longer(one.train)) for one in stages)
+    return {
+        "smoke": Preset(name, "smoke", "nvae", tiny, "faces", 128, short, stages=(first,)),
+        "cpu": Preset(name, "cpu", "nvae", config, "faces", None, training, stages=stages),
+        "gpu": Preset(name, "gpu", "nvae", config, "faces", None, longer(training), stages=gpu),
+    }
+
+
+def _ladder(name: str) -> dict[Profile, Preset]:
+    """The three sizes of a ladder VAE on digits, which warms up: in a short run the upper layer dies without."""
+
+    def model(*widths: int, latents: tuple[int, ...] = (16, 8)) -> LadderVAEConfig:
+        return LadderVAEConfig(latent_widths=latents, widths=widths, kl_warmup=0.5)
+
+    # As for the other models of digits: more steps learn the 4,000 by heart.
+    short = dataclasses.replace(SMALL_CPU, steps=2_000, batch_size=100, log_every=40, validation_images=500)
+    wide = model(512, 256, 128, latents=(32, 16, 8))
+    return {
+        "smoke": Preset(name, "smoke", "ladder_vae", model(64, 32, latents=(4, 2)), "digits", 128, SMOKE),
+        "cpu": Preset(name, "cpu", "ladder_vae", model(256, 128), "digits", None, short),
+        "gpu": Preset(name, "gpu", "ladder_vae", wide, "digits", None, DIGITS_GPU),
+    }
+
+
 PRESETS: dict[str, dict[Profile, Preset]] = {
     "autoencoder": _sizes("autoencoder", "autoencoder", AutoencoderConfig),
     "vae": _sizes("vae", "vae", VAEConfig),
@@ -219,6 +267,9 @@ PRESETS: dict[str, dict[Profile, Preset]] = {
         adversary_log_prior=False,
         adversary_learning_rate=0.5,
     ),
+    "ladder_vae": _ladder("ladder_vae"),
+    "nvae-nano": _nvae("nvae-nano", NANO, NANO_STAGES, NANO_TRAINING),
+    "nvae-faces64": _nvae("nvae-faces64", FACES64, FACES64_STAGES, FACES64_TRAINING),
 }
 """Every preset, by name and profile."""
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vaelib.models.nvae.config import MCONV
+from vaelib.models.nvae.depthwise import depthwise_conv2d
 
 Resize = Literal["same", "down", "up"]
 
@@ -22,6 +23,23 @@ RESIDUAL_FACTOR = 0.1
 def batch_norm(channels: int) -> nn.BatchNorm2d:
     """Batch norm whose averages move slowly: the statistics matter more than usual in so deep a network (3.1.1)."""
     return nn.BatchNorm2d(channels, eps=1e-5, momentum=0.05)
+
+
+def is_depthwise(conv: nn.Conv2d) -> bool:
+    """Whether a convolution is what `depthwise_conv2d` computes, but for a bias."""
+    size = conv.kernel_size[0]
+    same = conv.stride == (1, 1) and conv.dilation == (1, 1) and size % 2 == 1 and conv.padding == (size // 2,) * 2
+    return same and conv.groups == conv.in_channels == conv.out_channels
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """Convolve within each channel; no bias, and without a stride the fast way."""
+
+    def __init__(self, channels: int, size: int, stride: int) -> None:
+        super().__init__(channels, channels, size, stride, padding=(size - 1) // 2, groups=channels, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return depthwise_conv2d(x, self.weight) if is_depthwise(self) else super().forward(x)
 
 
 class WeightNormConv2d(nn.Conv2d):
@@ -76,7 +94,10 @@ class WeightNormConv2d(nn.Conv2d):
         if self.training and self.waits_for_data is not None and self.waits_for_data:
             self._start_from(x)
             self.waits_for_data.fill_(False)
-        return self._conv_forward(x, self.effective_weight(), self.bias)
+        weight = self.effective_weight()
+        if is_depthwise(self) and self.bias is None:
+            return depthwise_conv2d(x, weight)
+        return self._conv_forward(x, weight, self.bias)
 
     @torch.no_grad()
     def _start_from(self, x: Tensor) -> None:
@@ -151,8 +172,10 @@ class MConv(nn.Module):
         self.norm_input = batch_norm(inputs)
         self.expand = nn.Conv2d(inputs, hidden, 1, bias=False)
         self.norm_expanded = batch_norm(hidden)
-        self.spatial = nn.Conv2d(
-            hidden, hidden, size, stride, padding=(size - 1) // 2, groups=groups or hidden, bias=False
+        self.spatial = (
+            nn.Conv2d(hidden, hidden, size, stride, padding=(size - 1) // 2, groups=groups, bias=False)
+            if groups
+            else DepthwiseConv2d(hidden, size, stride)
         )
         self.norm_spatial = batch_norm(hidden)
         self.project = nn.Conv2d(hidden, outputs, 1, bias=False)

@@ -85,6 +85,9 @@ class NVAEConfig:
         kl_constant, kl_constant_portion, kl_warmup: the weight of the rate is `kl_constant` for the portion
             `kl_constant_portion` of the run, and grows linearly to 1 over the next `kl_warmup` of it.
         balancing: while that weight is below 1, tax the groups that hold more than their share.
+        finest_tax: the groups of the finest scale pay this many times their rate at the start, falling log-linearly to
+            the rate itself over the portion `finest_tax_portion` of the run. 1, as published, is no tax. For short
+            runs, in which the finest scale, which has most latents, would take all nats before the others learn.
         regularisation: λ, the price of the largest singular value of each convolution and of the largest scale of each
             batch norm, in nats; 0 for none.
         regularisation_start: λ at the start, where it changes (log-linearly, with the weight of the rate).
@@ -112,6 +115,8 @@ class NVAEConfig:
     kl_constant_portion: float = 1e-4
     kl_warmup: float = 0.3
     balancing: bool = True
+    finest_tax: float = 1.0
+    finest_tax_portion: float = 0.3
     regularisation: float = 0.01
     regularisation_start: float | None = None
 
@@ -123,11 +128,13 @@ class NVAEConfig:
                 raise ValueError(f"{name} should be at least 1, not {getattr(self, name)}")
         if not self.groups or min(self.groups) < 1:
             raise ValueError(f"groups should be a number for each scale, each at least 1, not {self.groups}")
-        for name in ("blocks", "flows", "regularisation", "kl_constant_portion", "kl_warmup"):
+        for name in ("blocks", "flows", "regularisation", "kl_constant_portion", "kl_warmup", "finest_tax_portion"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} should be 0 or more, and finite, not {getattr(self, name)}")
         if not 0 <= self.kl_constant <= 1:
             raise ValueError(f"kl_constant should be from 0 to 1, not {self.kl_constant}")
+        if not 1 <= self.finest_tax < float("inf"):
+            raise ValueError(f"finest_tax should be 1 or more, and finite, not {self.finest_tax}")
         if self.regularisation_start is not None and not min(self.regularisation_start, self.regularisation) > 0:
             raise ValueError("regularisation_start and regularisation should be positive where λ changes")
         if self.likelihood.initial_free().numel():

@@ -14,7 +14,7 @@ from vaelib.models.base import Loss, Progress, inference
 from vaelib.models.nvae.config import NVAEConfig
 from vaelib.models.nvae.latents import soft_clamped_normal
 from vaelib.models.nvae.likelihoods import published_distortion, published_mean_image
-from vaelib.models.nvae.objective import balance, kl_weight, regularisation_weight
+from vaelib.models.nvae.objective import balance, finest_tax, kl_weight, regularisation_weight
 from vaelib.models.nvae.regularisation import SpectralNorms, batch_norm_scales, convolutions
 from vaelib.models.nvae.tower import Tower
 
@@ -70,8 +70,13 @@ class NVAE(Tower):
             constant_portion=config.kl_constant_portion,
             warmup=config.kl_warmup,
         )
-        taxed = config.balancing and beta < 1
-        weighed_rate = beta * ((balance(kl, config.groups) * kl).sum(dim=1) if taxed else rate).mean()
+        # γ of each group, held while the step is taken.
+        gamma = finest_tax(
+            progress.fraction, config.groups, tax=config.finest_tax, portion=config.finest_tax_portion
+        ).to(kl)
+        if config.balancing and beta < 1:
+            gamma = gamma * balance(kl, config.groups)
+        weighed_rate = beta * (gamma * kl).sum(dim=1).mean()
         total = distortion.mean() + weighed_rate
         per_batch = {"beta": torch.tensor(beta), "weighed_rate": weighed_rate}
         if self.spectral_norms is not None:

@@ -41,6 +41,19 @@ def balance(kl_per_group: Tensor, groups: tuple[int, ...]) -> Tensor:
     return weights / weights.mean()
 
 
+def finest_tax(fraction: float, groups: tuple[int, ...], *, tax: float, portion: float) -> Tensor:
+    """The factor on the rate of each group, (groups,): `tax` at the finest scale at first, 1 after `portion`.
+
+    It falls log-linearly. Groups at other scales pay 1 all the time. Ours, not published.
+
+    Args:
+        fraction: of the run, from 0 to 1.
+    """
+    left = max(1 - fraction / portion, 0.0) if portion else 0.0
+    coarse = sum(groups[:-1])
+    return torch.tensor([1.0] * coarse + [tax**left] * groups[-1])
+
+
 def regularisation_weight(beta: float, final: float, start: float | None) -> float:
     """λ: `final`, or on its way there from `start`, log λ = (1 − β) log λ_start + β log λ_final."""
     return final if start is None else start ** (1 - beta) * final**beta
