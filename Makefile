@@ -83,6 +83,7 @@ assignments: $(ENVIRONMENT) ## Make the students' exercise notebooks from assign
 
 bench: $(ENVIRONMENT) ## Measure the speed of training, beside other libraries (minutes; use an idle machine)
 	$(BIN)/python -m benchmarks.training_speed
+	$(BIN)/python -m benchmarks.nvae_speed
 
 zoo: $(ENVIRONMENT) ## List the trained models that the project ships, and check their files
 	$(BIN)/python -m tools.zoo

@@ -38,7 +38,7 @@ FACES64 = NVAEConfig(
     balancing=False,
 )
 
-# Adamax with the published ε. The published rate is 1e-2, for larger batches. There is no weight decay, since so short a
+# Adamax with the published ε; the published rate, for larger batches, is 1e-2. No weight decay, since so short a
 # run sees few images often.
 TRAINING = TrainConfig(
     steps=1,

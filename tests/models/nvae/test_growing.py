@@ -63,7 +63,6 @@ def test_running_statistics_are_taken_along():
     old, new = before.decoder_tower[-1], after.decoder_tower[-1]
     for name, tensor in old.state_dict().items():
         torch.testing.assert_close(new.state_dict()[name], tensor)
-    assert not torch.equal(after.pre_process[0].skip.quarters[0].weight, torch.zeros(1))
 
 
 def test_strangers_do_not_grow_into_one_another():
