@@ -181,9 +181,9 @@ def table(result: dict[str, Any]) -> str:
             *lines,
             "",
             f"One training step of the same NVAE ({result['parameters'] / 1e6:.2f} M parameters, 16 channels, 8 "
-            f"groups, 64×64), batch {BATCH_SIZE}; medians of {len(found)} rounds. {result['processor']}, {result['threads']} "
-            f"threads, torch {result['torch']}, vaelib {result['vaelib']}, {result['date']}; load average at the start "
-            f"{result['load_average_at_start']:.1f}.",
+            f"groups, 64×64), batch {BATCH_SIZE}; medians of {len(found)} rounds. {result['processor']}, "
+            f"{result['threads']} threads, torch {result['torch']}, vaelib {result['vaelib']}, {result['date']}; "
+            f"load average at the start {result['load_average_at_start']:.1f}.",
             f"vaelib over the transcription: median {gain:.2f}, from {min(found):.2f} to {max(found):.2f}; target "
             f"{TARGET} {'met' if gain >= TARGET else 'missed'} ({bits} bf16 hardware).",
             f"Regularisers, by themselves, over a step: {share:.0%}; limit {LARGEST_SHARE:.0%} "

@@ -27,7 +27,8 @@ class Stage:
     Attributes:
         side: of its pictures.
         train: how it is trained.
-        kl_warmup: portion of the stage over which the weight of the rate rises; 0 where the groups hold something.
+        kl_warmup: portion of the stage over which the weight of the rate rises, with the groups balanced as published;
+            0 for neither.
         finest_tax: on the finest scale at the start of the stage, for a scale that is new.
     """
 
@@ -39,9 +40,14 @@ class Stage:
     def config(self, final: NVAEConfig) -> NVAEConfig:
         """The model of this stage, on the way to that of the end."""
         small = stage(final, self.side)
-        constant = final.kl_constant if self.kl_warmup else 1.0
+        warming = self.kl_warmup > 0
         return dataclasses.replace(
-            small, kl_warmup=self.kl_warmup, kl_constant=constant, finest_tax=self.finest_tax, finest_tax_portion=0.5
+            small,
+            kl_warmup=self.kl_warmup,
+            kl_constant=1e-4 if warming else 1.0,
+            balancing=warming,
+            finest_tax=self.finest_tax,
+            finest_tax_portion=0.5,
         )
 
 

@@ -14,9 +14,9 @@ from vaelib.models import Model
 from vaelib.zoo.families import family
 
 FOLDER = Path(__file__).parent
-MANIFEST = "manifest.json"
+MANIFEST, LOG, RESULTS = "manifest.json", "log.json", "results.json"
 
-__all__ = ["card", "family", "load", "names"]
+__all__ = ["card", "family", "load", "names", "results", "training_log"]
 
 
 def names() -> list[str]:
@@ -52,6 +52,35 @@ def load(name: str) -> Model:
             f"{weights} has SHA-256 {found[:12]}… where the manifest says {expected[:12]}…: install vaelib again"
         )
     return storage.load(folder)
+
+
+def training_log(name: str) -> list[dict[str, Any]]:
+    """What the training of this model logged, from its first stage on: terms of the loss in nats per image.
+
+    Each row has `stage` (`last` for the last or only one), `step` in it, `images_seen` and `seconds` since the very
+    beginning, `train/…`, and where there was a validation `validation/…`.
+
+    Raises:
+        ValueError: the zoo has no such model, or no log of it.
+    """
+    return _committed(name, LOG, "log of its training")
+
+
+def results(name: str) -> dict[str, Any]:
+    """What was measured of this model, by `python -m vaelib.zoo.measure`.
+
+    Raises:
+        ValueError: the zoo has no such model, or no results of it.
+    """
+    return _committed(name, RESULTS, "results")
+
+
+def _committed(name: str, file: str, what: str) -> Any:
+    _entry(name)
+    path = model_folder(name) / file
+    if not path.is_file():
+        raise ValueError(f"the zoo has no {what} for {name!r}")
+    return storage.read_json(path)
 
 
 def model_folder(name: str) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 from vaelib import storage, zoo
 
 LICENCE = "non-commercial teaching and research"
+METRICS, LOG_ROWS = "metrics.jsonl", 60
 
 
 def add(source: str | Path, name: str, *, title: str, licence: str = LICENCE) -> Path:
@@ -33,6 +34,9 @@ def add(source: str | Path, name: str, *, title: str, licence: str = LICENCE) ->
             "weights trained on portraits, photographs of real people, are not handed out: see the data card"
         )
     folder = storage.save(model, zoo.model_folder(name), {**card, "licence": licence}, half=True)
+    if rows := log_of(Path(source)):
+        lines = ",\n".join(json.dumps(row) for row in rows)
+        (folder / zoo.LOG).write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     entry = {
         "title": title,
         "kind": model.kind,
@@ -46,6 +50,33 @@ def add(source: str | Path, name: str, *, title: str, licence: str = LICENCE) ->
     partial.write_text(json.dumps(entries, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
     partial.replace(manifest)
     return folder
+
+
+def log_of(run: Path) -> list[dict[str, float | str]]:
+    """What a run logged, its stages first: about `LOG_ROWS` rows of each, and all that validated.
+
+    Each row has the stage's name, the images and the seconds since the very beginning, validations not counted, and the
+    terms of the loss to four digits. A folder without a log gives none.
+    """
+    rows: list[dict[str, float | str]] = []
+    images = seconds = 0.0
+    folders = [*sorted(run.glob("stage-*"), key=lambda one: int(one.name.split("-")[1])), run]
+    for folder in folders:
+        if not (folder / METRICS).is_file():
+            continue
+        of_stage, seen = [], 0.0
+        for line in (folder / METRICS).read_text().splitlines():
+            row = json.loads(line)
+            seconds += (row["images_seen"] - seen) / row["images_per_second"]
+            images += row["images_seen"] - seen
+            seen = row["images_seen"]
+            terms = {name: float(f"{value:.4g}") for name, value in row.items() if "/" in name}
+            place = {"stage": folder.name if folder != run else "last", "step": row["step"]}
+            of_stage.append({**place, "images_seen": round(images), "seconds": round(seconds, 1), **terms})
+        every = -(-len(of_stage) // LOG_ROWS)
+        validated = [row for row in of_stage if "validation/total" in row]
+        rows += [row for number, row in enumerate(of_stage, 1) if number % every == 0 or row in validated]
+    return rows
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
