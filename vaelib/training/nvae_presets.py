@@ -67,8 +67,8 @@ def _training(steps: int, warmup: int, final: float = 0.0, batch_size: int = 64)
     )
 
 
-# 8×8 pictures know no finest scale, 16×16 pictures bring it, 32×32 pictures bring the outer block. Eight groups at first
-# need a warm-up, or the last of them takes all; four did not.
+# 8×8 pictures know no finest scale, 16×16 pictures bring it, 32×32 pictures bring the outer block. Eight groups need a
+# warm-up at first, or the last of them takes all; four did not.
 NANO_STAGES = (
     Stage(8, _training(1_000, 100)),
     Stage(16, _training(1_500, 100), finest_tax=8.0),

@@ -44,9 +44,9 @@ def measure(model: Model, *, images: int = IMAGES) -> dict[str, Any]:
 
     Returns:
         `images`: how many are compared with as many. `frechet`: distance to the test faces of `samples`,
-        `reconstructions`, `gaussian` (see above), `fresh` (other test faces) and, at 64×64, `vae`. `sharpness`: of the same and of the
-        `data`. `nats`: distortion and rate per image, and with a discrete likelihood `bits_per_dimension`, with the
-        levels they count; `squared_error` of reconstructions per pixel and channel.
+        `reconstructions`, `gaussian` (see above), `fresh` (other test faces) and, at 64×64, `vae`. `sharpness`: of the
+        same and of the `data`. `nats`: distortion and rate per image, and with a discrete likelihood
+        `bits_per_dimension`, with the levels they count; `squared_error` of reconstructions per pixel and channel.
     """
     side = model.image_shape[-1]
     test = load("faces", "test", count=2 * images, size=side)
