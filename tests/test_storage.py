@@ -38,7 +38,8 @@ def assert_same_weights(one: torch.nn.Module, other: torch.nn.Module, tolerance:
         torch.testing.assert_close(tensor, second[name], rtol=tolerance, atol=tolerance, msg=name)
 
 
-@pytest.mark.parametrize("kind", sorted(MODELS))
+# Those with several layers of latents have other settings, and tests of their own.
+@pytest.mark.parametrize("kind", sorted(MODELS.keys() - {"ladder_vae", "nvae"}))
 def test_every_kind_of_model_comes_back_as_it_was(kind: str, tmp_path: Path) -> None:
     config = MODELS[kind].Config(image_shape=(1, 12, 12), latent_dimension=3, network=Convolutional(widths=(4, 8)))
     model = MODELS[kind](config)

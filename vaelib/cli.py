@@ -23,6 +23,7 @@ COMMANDS = {
     "sample": "draw new pictures from a trained model",
     "reconstruct": "send pictures through a trained model and compare",
     "evaluate": "measure a trained model against its test data",
+    "import-nvae": "read published NVAE weights into a model folder",
 }
 
 EXAMPLES = """
@@ -108,7 +109,7 @@ def _run(arguments: list[str]) -> int:
             f"there is no command {command!r}; there are {', '.join(COMMANDS)}.{near_miss(command, COMMANDS)}\n"
             "vaelib --help shows what there is"
         )
-    module = importlib.import_module(f"vaelib.commands.{command}")
+    module = importlib.import_module(f"vaelib.commands.{command.replace('-', '_')}")
     parser = Parser(f"vaelib {command}", (module.__doc__ or "").strip(), module.EXAMPLES)
     parser.add_argument("--traceback", action="store_true", help="show where in the code an error came from")
     module.add_options(parser, rest)

@@ -10,10 +10,11 @@ from vaelib.config import from_dict, to_dict
 from vaelib.data import card
 from vaelib.models import MODELS
 from vaelib.profiles import PROFILES
-from vaelib.training import PRESETS, Preset, preset, train
+from vaelib.training import PRESETS, PUBLISHED_RUNS, Preset, preset, train
 from vaelib.training.schedules import learning_rate_at
 
-ALL = [one for sizes in PRESETS.values() for one in sizes.values()]
+# The published NVAEs, which are too large to build here: tests/training/test_published.py.
+ALL = [one for name, sizes in PRESETS.items() if name not in PUBLISHED_RUNS for one in sizes.values()]
 
 
 @pytest.mark.parametrize("one", ALL, ids=lambda one: f"{one.name}-{one.profile}")
@@ -22,11 +23,12 @@ def test_every_preset_builds_and_makes_a_step_on_one_image(one: Preset) -> None:
     model = one.build()
     batch_size = 2 if one.kind in ("beta_tcvae", "wae") else 1
     config = dataclasses.replace(one.train, steps=1, batch_size=batch_size, learning_rate_warmup=0)
-    before = next(model.encoder.parameters()).detach().clone()
+    before = [weight.detach().clone() for weight in model.parameters()]
     images = dataclasses.replace(noise(2, shape=model.image_shape), labels=torch.tensor([0, 9]))
     result = train(model, images, config)
     assert torch.isfinite(torch.tensor(result.history.last()["train/total"]))
-    assert not torch.equal(next(result.model.encoder.parameters()).cpu(), before)
+    after = [weight.cpu() for weight in result.model.parameters()]
+    assert not all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
 
 
 @pytest.mark.parametrize("one", ALL, ids=lambda one: f"{one.name}-{one.profile}")
@@ -50,7 +52,7 @@ def test_every_preset_is_a_value_that_goes_to_json_and_back(one: Preset) -> None
 def test_every_name_has_all_profiles() -> None:
     assert {"autoencoder", "vae", "beta_vae", "capacity_vae", "beta_tcvae", "conditional_vae"} <= PRESETS.keys()
     assert {one.kind for one in ALL} == MODELS.keys()
-    assert all(tuple(sizes) == PROFILES for sizes in PRESETS.values())
+    assert all(tuple(sizes) == PROFILES for name, sizes in PRESETS.items() if name not in PUBLISHED_RUNS)
 
 
 @pytest.mark.parametrize(("name", "learning_rate"), [("wae_mmd", 1e-3), ("wae_gan", 3e-4)])

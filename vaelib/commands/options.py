@@ -99,7 +99,10 @@ def parse(text: str, hint: Any) -> Any:
             raise ValueError(f"should be {len(items)} values with commas between, not {text!r}")
         return tuple(parse(part.strip(), item) for part, item in zip(parts, items, strict=True))
     if isinstance(hint, type) and issubclass(hint, Choice):
-        return _parse_choice(text, hint)
+        kind, _, settings = text.partition(":")
+        return _parse_settings(settings, hint.named(kind), kind)
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return _parse_settings(text, hint, hint.__name__)
     if hint is bool:
         if text.lower() not in ("true", "false"):
             raise ValueError(f"should be true or false, not {text!r}")
@@ -112,9 +115,8 @@ def parse(text: str, hint: Any) -> Any:
     return hint(text)
 
 
-def _parse_choice(text: str, base: type[Choice]) -> Choice:
-    kind, _, settings = text.partition(":")
-    cls = base.named(kind)
+def _parse_settings(settings: str, cls: Any, kind: str) -> Any:
+    """A dataclass from `name=value,name=value`; what is not named has its default."""
     given: dict[str, str] = {}
     name = ""
     for part in settings.split(",") if settings else []:
@@ -126,7 +128,7 @@ def _parse_choice(text: str, base: type[Choice]) -> Choice:
         else:
             raise ValueError(f"after {kind}: should come option=value, not {part!r}")
     hints = typing.get_type_hints(cls)
-    known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    known = [field.name for field in dataclasses.fields(cls)]
     values: dict[str, Any] = {}
     for name, value in given.items():
         if name not in known:
@@ -188,12 +190,13 @@ def one_of(known: Iterable[str]) -> Callable[[str], str]:
 
 def as_text(value: Any) -> str:
     """A value as one would type it: the inverse of `parse`."""
-    if isinstance(value, Choice):
+    if dataclasses.is_dataclass(value):
         settings = ",".join(
-            f"{field.name}={as_text(getattr(value, field.name))}"
-            for field in dataclasses.fields(value)  # type: ignore[arg-type]
+            f"{field.name}={as_text(getattr(value, field.name))}" for field in dataclasses.fields(value)
         )
-        return f"{value.kind}:{settings}" if settings else value.kind
+        if isinstance(value, Choice):
+            return f"{value.kind}:{settings}" if settings else value.kind
+        return settings
     if isinstance(value, (tuple, list)):
         return ",".join(as_text(item) for item in value)
     if isinstance(value, (bool, type(None))):

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     trained = open_trained(options.run)
     model = trained.model
     try:
-        model.prior(1)
+        model.check_sampling()
     except TypeError as error:
         raise ValueError(f"{trained.source}: {error}") from error
     generator = torch.Generator().manual_seed(options.seed)

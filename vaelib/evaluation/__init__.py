@@ -5,6 +5,7 @@ those of an Inception network: compare them with each other and with nothing els
 """
 
 from vaelib.evaluation.bounds import ImportanceWeightedBound, importance_weighted_bound
+from vaelib.evaluation.costs import CostAssumptions, ModelCost, model_cost, without_numbers
 from vaelib.evaluation.disentanglement import (
     DCI,
     BetaVAEScore,
@@ -42,6 +43,10 @@ from vaelib.evaluation.spectra import power_spectrum, radial_power_spectrum
 
 __all__ = [
     "DCI",
+    "CostAssumptions",
+    "ModelCost",
+    "model_cost",
+    "without_numbers",
     "FEATURES",
     "ActiveUnits",
     "BetaVAEScore",

@@ -143,7 +143,7 @@ def _reconstruct(model: Model, real: ImageSet, chunk: int) -> tuple[Tensor, Meas
 
 def _samples(model: Model, count: int, seed: int, temperature: float, chunk: int) -> Tensor | None:
     try:
-        model.prior(1)
+        model.check_sampling()
     except TypeError:
         return None  # a deterministic autoencoder has nothing to sample from
     generator = torch.Generator().manual_seed(seed)

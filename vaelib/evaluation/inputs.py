@@ -4,14 +4,14 @@ import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from vaelib.data.image_set import Batch, ImageSet
 from vaelib.data.pixels import dequantise
-from vaelib.evaluation.protocol import Protocol
+from vaelib.evaluation.protocol import Protocol as MeasurementProtocol
 from vaelib.models.base import Model
 from vaelib.probability import DiagonalGaussian, Distribution, PointMass, kl_sampled
 
@@ -106,13 +106,57 @@ def conditions(model: Model, batch: Batch) -> tuple[Tensor, ...]:
     return (batch.labels,)
 
 
+class Hierarchy(Protocol):
+    """What a model with several layers of latents encodes images to: a draw of all of them, and how likely it is."""
+
+    @property
+    def latents(self) -> tuple[Tensor, ...]: ...
+
+    @property
+    def rate(self) -> Tensor: ...
+
+    @property
+    def log_q(self) -> Tensor: ...
+
+    @property
+    def log_p(self) -> Tensor: ...
+
+
+def is_hierarchical(model: Model) -> bool:
+    """Whether a model has several layers of latents, as an NVAE or a ladder VAE: then `encode` draws them in turn, and
+    no single distribution describes their posterior or their prior."""
+    return "mean_path" in inspect.signature(model.encode).parameters
+
+
+def drawn(model: Model, batch: Batch, generator: torch.Generator) -> Hierarchy:
+    """All latents of a hierarchical model, drawn from the posterior of images."""
+    encoding: Any = model.encode(batch.images, *conditions(model, batch), generator=generator)  # type: ignore[call-arg]
+    hierarchy: Hierarchy = encoding
+    return hierarchy
+
+
+def code_of(model: Model, batch: Batch) -> Distribution:
+    """What an image is encoded as, one code (B, D).
+
+    Raises:
+        TypeError: the model has several layers of latents.
+    """
+    if is_hierarchical(model):
+        raise TypeError(
+            f"this measures single codes (B, D), but {type(model).__name__} encodes an image as several layers of "
+            "latents, each given the ones drawn before: encode(images, mean_path=True).latents has them, and "
+            "rate_distortion and importance_weighted_bound work for it"
+        )
+    return model.encode(batch.images, *conditions(model, batch))
+
+
 def posterior_of(model: Model, batch: Batch) -> Distribution:
-    """q(z | x), with a density.
+    """q(z | x) of one code (B, D), with a density.
 
     Raises:
         TypeError: the model's code is a point, or no single distribution.
     """
-    posterior = model.encode(batch.images, *conditions(model, batch))
+    posterior = code_of(model, batch)
     if isinstance(posterior, PointMass) or not isinstance(posterior, Distribution):
         what = "a point" if isinstance(posterior, PointMass) else f"a {type(posterior).__name__}"
         raise TypeError(
@@ -129,11 +173,11 @@ def rate_of(posterior: Distribution, prior: Distribution, latents: Tensor) -> Te
     return kl_sampled(posterior, prior, latents)
 
 
-def model_protocol(model: Model, data: ImageSet | Tensor, metric: str, **fields: Any) -> Protocol:
+def model_protocol(model: Model, data: ImageSet | Tensor, metric: str, **fields: Any) -> MeasurementProtocol:
     """The protocol of a number that was measured of a model on these images."""
     if isinstance(data, ImageSet):
         fields = {"data": data.name, "split": data.split, "key": data.key, **fields}
-    return Protocol(
+    return MeasurementProtocol(
         metric=metric, image_shape=tuple(model.image_shape), samples=len(data), **{"subject": "model", **fields}
     )
 

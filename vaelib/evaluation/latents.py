@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vaelib.data.image_set import Batch, ImageSet
-from vaelib.evaluation.inputs import check_counts, check_data, conditions, prepared_batches, seeded
+from vaelib.evaluation.inputs import check_counts, check_data, code_of, prepared_batches, seeded
 from vaelib.models.base import Model, inference
 from vaelib.probability import DiagonalGaussian, Distribution
 
@@ -51,7 +51,7 @@ def _codes(
     check_data(model, data)
     with seeded(model.device, seed):
         batches = prepared_batches(model, data, chunk)
-        return torch.cat([code(model.encode(batch.images, *conditions(model, batch))).cpu() for batch in batches])
+        return torch.cat([code(code_of(model, batch)).cpu() for batch in batches])
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,7 @@ def active_units(model: Model, images: Tensor | ImageSet, threshold: float = 0.0
         chunk: images at a time.
     Raises:
         ValueError: fewer than two images, or of another shape than the model's.
+        TypeError: the model has several layers of latents.
     """
     if len(images) < 2:
         raise ValueError(f"a variance over images takes at least two of them, not {len(images)}")
@@ -106,7 +107,7 @@ def active_units(model: Model, images: Tensor | ImageSet, threshold: float = 0.0
     for start in range(0, len(images), chunk):
         rows = slice(start, start + chunk)
         batch = images.batch(rows) if isinstance(images, ImageSet) else Batch(images[rows])
-        posterior = model.encode(batch.images.to(model.device), *conditions(model, batch))
+        posterior = code_of(model, batch._replace(images=batch.images.to(model.device)))
         means.append(posterior.mean.double().cpu())
         if isinstance(posterior, DiagonalGaussian):
             prior = model.prior(len(batch.images))

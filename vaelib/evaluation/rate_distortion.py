@@ -1,5 +1,6 @@
 """What the two terms of the ELBO cost, and what the rate is made of."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import log, pi
 from typing import NamedTuple
@@ -8,12 +9,14 @@ import torch
 from torch import Tensor
 
 from vaelib.console import progress_bar
-from vaelib.data.image_set import ImageSet
+from vaelib.data.image_set import Batch, ImageSet
 from vaelib.evaluation.inputs import (
     Counted,
     check_counts,
     check_data,
     conditions,
+    drawn,
+    is_hierarchical,
     model_protocol,
     posterior_of,
     prepared_batches,
@@ -62,8 +65,9 @@ def rate_distortion(
     data. Source: Alemi et al. 2018.
 
     Args:
-        model: any whose `encode`, `decode` and `prior` answer distributions with `log_prob`, conditional or not; its
-            mode and the global random state are left as they were.
+        model: any whose `encode`, `decode` and `prior` answer distributions with `log_prob`, conditional or not, or one
+            with several layers of latents (ladder VAE, NVAE); its mode and the global random state are left as they
+            were.
         data: a data set or images (N, C, H, W) in [0, 1]; the likelihood's `prepare` is applied, as in the loss.
         repetitions: samples of z per image. The rate is a closed form between Gaussians, and else uses them too.
         seed: of every draw. The draws also depend on `chunk`.
@@ -80,15 +84,13 @@ def rate_distortion(
     errors: list[Tensor] = []
     with seeded(model.device, seed):
         for batch in progress_bar(prepared_batches(model, data, chunk), desc="rate, distortion", leave=False):
-            posterior, prior = posterior_of(model, batch), model.prior(len(batch.images))
-            labels = conditions(model, batch)
+            draw = _drawing(model, batch, generator)
             for terms in (rates, distortions, errors):
                 terms.append(torch.zeros(len(batch.images), dtype=torch.float64))
             for _ in range(repetitions):
-                z = posterior.sample(generator)
-                decoded = model.decode(z, *labels)
+                decoded, rate = draw()
                 squared = (decoded.mean - batch.images).square().flatten(1).mean(dim=1)
-                rates[-1] += rate_of(posterior, prior, z).cpu().double() / repetitions
+                rates[-1] += rate.cpu().double() / repetitions
                 distortions[-1] -= decoded.log_prob(batch.images).cpu().double() / repetitions
                 errors[-1] += squared.cpu().double() / repetitions
     rate, distortion = torch.cat(rates), torch.cat(distortions)
@@ -111,6 +113,25 @@ def rate_distortion(
         per_image_rate=rate,
         per_image_distortion=distortion,
     )
+
+
+def _drawing(model: Model, batch: Batch, generator: torch.Generator) -> Callable[[], tuple[Distribution, Tensor]]:
+    """A function that draws z ~ q(z | x) and answers p(x | z) and the rate of each image."""
+    if is_hierarchical(model):
+
+        def draw_layers() -> tuple[Distribution, Tensor]:
+            encoding = drawn(model, batch, generator)
+            return model.decode(encoding.latents), encoding.rate  # type: ignore[arg-type]  # all layers
+
+        return draw_layers
+    posterior, prior = posterior_of(model, batch), model.prior(len(batch.images))
+    labels = conditions(model, batch)
+
+    def draw() -> tuple[Distribution, Tensor]:
+        z = posterior.sample(generator)
+        return model.decode(z, *labels), rate_of(posterior, prior, z)
+
+    return draw
 
 
 @dataclass(frozen=True)

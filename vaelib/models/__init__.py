@@ -12,12 +12,14 @@ from vaelib.models.beta_tcvae import (
 )
 from vaelib.models.beta_vae import BetaVAE, BetaVAEConfig, CapacityVAE, CapacityVAEConfig
 from vaelib.models.conditional import ConditionalVAE, ConditionalVAEConfig, GivenLabel
+from vaelib.models.ladder_vae import LadderEncoding, LadderVAE, LadderVAEConfig, precision_weighted
 from vaelib.models.nvae import NVAE, NVAEConfig
 from vaelib.models.vae import VAE, Bound, VAEConfig
 from vaelib.models.wae import WAE, WAEConfig, moment_mismatch, penalty_weight_in_nats
 
 MODELS: dict[str, type[Model]] = {
-    model.kind: model for model in (Autoencoder, VAE, BetaVAE, CapacityVAE, BetaTCVAE, ConditionalVAE, WAE, NVAE)
+    model.kind: model
+    for model in (Autoencoder, VAE, BetaVAE, CapacityVAE, BetaTCVAE, ConditionalVAE, WAE, LadderVAE, NVAE)
 }
 """Every model by its kind, the name in `config.json` and on the command line."""
 
@@ -39,6 +41,9 @@ __all__ = [
     "ConditionalVAE",
     "ConditionalVAEConfig",
     "GivenLabel",
+    "LadderEncoding",
+    "LadderVAE",
+    "LadderVAEConfig",
     "Loss",
     "MinibatchRateTerms",
     "Model",
@@ -52,4 +57,5 @@ __all__ = [
     "minibatch_weights",
     "moment_mismatch",
     "penalty_weight_in_nats",
+    "precision_weighted",
 ]

@@ -111,12 +111,15 @@ class Model(nn.Module):
         kind: its name in saved folders and on the command line.
         Config: the frozen dataclass of its settings; `config.image_shape` and `config.latent_dimension` always exist.
         smallest_batch: images that a loss takes at least; two where it compares the images of a batch.
+        checkpoint_activations: whether a training step computes part of the forward pass twice, to save memory; None
+            for a model that cannot.
     """
 
     kind: ClassVar[str]
     Config: ClassVar[type]
     config: Any
     smallest_batch: int = 1
+    checkpoint_activations: bool | None = None
 
     def encode(self, images: Tensor) -> Distribution:
         """Images (B, C, H, W) in [0, 1] → a distribution over latents (B, D)."""
@@ -141,6 +144,10 @@ class Model(nn.Module):
     def players(self) -> tuple[Player, ...]:
         """Who trains: one player with all parameters, unless a model says otherwise."""
         return (Player("model", self.parameters(), self.loss),)
+
+    def networks(self) -> tuple[nn.Module, ...]:
+        """The parts that torch.compile compiles, each by itself: those of which the model is made."""
+        return tuple(self.children())
 
     def forward(self, batch: Batch, progress: Progress, player: int = 0) -> Loss:
         """The loss of one player. This exists so that distributed training can wrap the model; call `loss` yourself."""
@@ -187,6 +194,10 @@ class Model(nn.Module):
         expected = next(self.parameters()).dtype
         if numbers.dtype != expected:
             raise ValueError(f"{what} should be {expected}, like the weights, not {numbers.dtype}: use .to({expected})")
+
+    def check_sampling(self) -> None:
+        """Raise a TypeError if there is nothing to sample from, as in a plain autoencoder."""
+        self.prior(1)
 
     @inference
     def sample(

@@ -4,6 +4,18 @@ from vaelib.training.config import TrainConfig
 from vaelib.training.guard import NonFiniteError
 from vaelib.training.history import History
 from vaelib.training.presets import PRESETS, Preset, preset
+from vaelib.training.published import PUBLISHED_RUNS, PublishedRun
 from vaelib.training.trainer import TrainResult, train
 
-__all__ = ["PRESETS", "History", "NonFiniteError", "Preset", "TrainConfig", "TrainResult", "preset", "train"]
+__all__ = [
+    "PRESETS",
+    "PUBLISHED_RUNS",
+    "History",
+    "NonFiniteError",
+    "Preset",
+    "PublishedRun",
+    "TrainConfig",
+    "TrainResult",
+    "preset",
+    "train",
+]

@@ -27,7 +27,14 @@ from vaelib.training.players import TrainedPlayer
 TENSORS, STATE = "training.safetensors", "training.json"
 
 # Settings that do not touch the weights, so a resumed run may change them.
-FREE_SETTINGS = ("log_every", "validate_every", "validation_images", "checkpoint_every", "tensorboard")
+FREE_SETTINGS = (
+    "checkpoint_activations",
+    "checkpoint_every",
+    "log_every",
+    "tensorboard",
+    "validate_every",
+    "validation_images",
+)
 
 
 @dataclass

@@ -33,6 +33,8 @@ class TrainConfig:
             Weights and likelihoods are float32 in every case.
         channels_last: memory layout of images and convolutions; faster for nearly every convolutional network.
         compile: compile the model's networks with torch.compile; the first steps then take a minute.
+        checkpoint_activations: keep less of the forward pass in memory and compute it again in the backward pass: the
+            same gradients for about a third more time. For an NVAE; other models here are too small to need it.
         ema_decay: of the exponential moving average of the weights and batch-norm statistics, which is the model that
             `train` gives back; 0 keeps none. Early on the average is shorter (see `vaelib.training.ema`).
         seed: of the order of the images and of the noise. The initial weights are the model's own affair.
@@ -60,6 +62,7 @@ class TrainConfig:
     precision: Precision = "auto"
     channels_last: bool = True
     compile: bool = False
+    checkpoint_activations: bool = False
     ema_decay: float = 0.0
     seed: int = 0
     deterministic: bool = True

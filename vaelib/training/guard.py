@@ -44,6 +44,8 @@ def all_finite(value: Any) -> bool:
 def _watch_forward(model: nn.Module, forward: Callable[[], Loss]) -> tuple[str, Loss | None]:
     """The first layer whose output is not finite. A layer's hook fires before that of its container."""
     found: list[str] = []
+    # What belongs to no layer: the constant from which a decoder starts.
+    loose = [key for key, value in model.named_parameters(recurse=False) if not all_finite(value)]
 
     def watch(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
@@ -51,6 +53,7 @@ def _watch_forward(model: nn.Module, forward: Callable[[], Loss]) -> tuple[str, 
                 return
             weights = [key for key, value in module.named_parameters() if not all_finite(value)]
             cause = "finite input and finite weights" if all_finite(inputs) else "an input that already was not"
+            cause += f"; the model's own {', '.join(loose)} is not finite" if loose else ""
             cause = f"weights that are not finite ({', '.join(weights)})" if weights else cause
             found.append(f"layer {name!r} ({type(module).__name__}) is the first with such an output, from {cause}")
 

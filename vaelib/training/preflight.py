@@ -50,6 +50,13 @@ def check_arguments(
             f"batch_size {config.batch_size} is more than the {len(data)} images of {data.name}: take a smaller batch "
             "or more images"
         )
+    if config.checkpoint_activations and model.checkpoint_activations is None:
+        raise ValueError(
+            f"checkpoint_activations=True is for an NVAE; this {type(model).__name__} keeps all activations: leave "
+            "it out, and take smaller batches with accumulate=… to save memory"
+        )
+    if config.checkpoint_activations and config.compile:
+        raise ValueError("take checkpoint_activations or compile: compiled cells choose for themselves what they keep")
     if config.tensorboard and not has_run:
         raise ValueError("tensorboard=True needs a run folder to log to: give train(…, run='NAME')")
 

@@ -33,6 +33,7 @@ from vaelib.training.nvae_presets import (
     NANO_STAGES,
     NANO_TRAINING,
 )
+from vaelib.training.published import PUBLISHED_RUNS
 from vaelib.training.randomness import seeded
 
 
@@ -229,7 +230,7 @@ def _nvae(name: str, config: NVAEConfig, stages: tuple[Stage, ...], training: Tr
 
 
 def _ladder(name: str) -> dict[Profile, Preset]:
-    """The three sizes of a ladder VAE on digits, which warms up: in a short run the upper layer dies without."""
+    """The three sizes of a ladder VAE on digits, which warms up: in a short run that is worth many nats."""
 
     def model(*widths: int, latents: tuple[int, ...] = (16, 8)) -> LadderVAEConfig:
         return LadderVAEConfig(latent_widths=latents, widths=widths, kl_warmup=0.5)
@@ -270,6 +271,10 @@ PRESETS: dict[str, dict[Profile, Preset]] = {
     "ladder_vae": _ladder("ladder_vae"),
     "nvae-nano": _nvae("nvae-nano", NANO, NANO_STAGES, NANO_TRAINING),
     "nvae-faces64": _nvae("nvae-faces64", FACES64, FACES64_STAGES, FACES64_TRAINING),
+    **{
+        name: {"gpu": Preset(name, "gpu", "nvae", run.model, run.data, None, run.train, crop=run.crop)}
+        for name, run in PUBLISHED_RUNS.items()
+    },
 }
 """Every preset, by name and profile."""
 
@@ -283,6 +288,11 @@ def preset(name: str, profile: str = "cpu") -> Preset:
     if name not in PRESETS:
         raise ValueError(f"there is no preset {name!r}; there are {', '.join(PRESETS)}.{near_miss(name, PRESETS)}")
     sizes: dict[Any, Preset] = PRESETS[name]
+    if profile in PROFILES and profile not in sizes:
+        raise ValueError(
+            f"{name} is a published training, which exists only in profile gpu (--profile gpu), not in {profile!r}; "
+            "nvae-nano and nvae-faces64 are NVAEs for small machines"
+        )
     if profile not in sizes:
         raise ValueError(
             f"there is no profile {profile!r}; there are {', '.join(sizes)}.{near_miss(profile, PROFILES)}"

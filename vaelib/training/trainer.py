@@ -102,13 +102,18 @@ def prepared(model: Model, config: TrainConfig, machine: Machine) -> Iterator[No
     model.to(machine.device)
     model.to(memory_format=machine.layout)
     model.train()
+    checkpointing = model.checkpoint_activations
+    if config.checkpoint_activations:
+        model.checkpoint_activations = True
     # The networks are compiled one by one: what joins them, and the loss, changes from step to step.
-    for network in model.children() if config.compile else ():
+    networks = model.networks()
+    for network in networks if config.compile else ():
         network.compile()
     try:
         yield
     finally:
-        for network in model.children():
+        model.checkpoint_activations = checkpointing
+        for network in networks:
             network._compiled_call_impl = None
         for parameter, flag in trainable:
             parameter.requires_grad_(flag)

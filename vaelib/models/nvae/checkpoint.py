@@ -61,6 +61,26 @@ MCONV_PLACES = {
     "norm_output": (4, ""),
 }
 
+# Options of the published programs that leave the network and its likelihood as they are: where things lie, how the
+# training went, on which machines.
+IGNORED_OPTIONS = {
+    *("dataset", "data", "root", "save", "epochs", "warmup_epochs", "batch_size", "seed"),
+    *("learning_rate", "learning_rate_min", "weight_decay", "fast_adamax"),
+    *("cont_training", "checkpoint", "eval_mode", "eval_on_train", "num_iw_samples", "temp", "readjust_bn"),
+    "fid_dir",
+    *("num_process_per_node", "num_proc_node", "node_rank", "local_rank", "global_rank"),
+    *("distributed", "master_address", "master_port", "autocast", "num_workers"),
+}
+# Options that `config_of` reads.
+READ_OPTIONS = {
+    *("num_latent_scales", "num_groups_per_scale", "num_latent_per_group", "ada_groups", "min_groups_per_scale"),
+    *("num_channels_enc", "num_channels_dec", "num_preprocess_blocks", "num_preprocess_cells"),
+    *("num_postprocess_blocks", "num_postprocess_cells", "num_cell_per_cond_enc", "num_cell_per_cond_dec"),
+    *("num_mixture_dec", "num_x_bits", "use_se", "res_dist", "num_nf", "arch_instance"),
+    *("weight_decay_norm", "weight_decay_norm_anneal", "weight_decay_norm_init"),
+    *("kl_anneal_portion", "kl_const_portion", "kl_const_coeff"),
+}
+
 
 def import_checkpoint(path: str | Path) -> NVAE:
     """The NVAE in a checkpoint of the published layout, in eval mode, on the CPU.
@@ -86,6 +106,12 @@ def import_checkpoint(path: str | Path) -> NVAE:
         weights.pop("prior_ftr0", None)  # without a tower, nothing starts from it
     _fill(model, weights, path)
     return model.eval()
+
+
+def published_options(path: str | Path) -> dict[str, Any]:
+    """The options in a published checkpoint that are plain values, for the card of a model. Raises as the import."""
+    options = vars(_read(Path(path).expanduser())["args"])
+    return {name: value for name, value in options.items() if isinstance(value, bool | int | float | str | None)}
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -138,6 +164,10 @@ def config_of(options: Mapping[str, Any], cells: Any, weights: Mapping[str, Tens
             raise ValueError(f"option {name} should be a whole number, not {value!r}")
         return value
 
+    if unknown := sorted(map(str, options.keys() - READ_OPTIONS - IGNORED_OPTIONS)):
+        raise ValueError(
+            f"it has options that may change the network or its likelihood and are not known here: {', '.join(unknown)}"
+        )
     if not {"stem.weight", "image_conditional.1.weight"} <= weights.keys():
         raise ValueError("its weights have no stem and no image conditional, so they are of another model")
     scales, finest = number("num_latent_scales"), number("num_groups_per_scale")

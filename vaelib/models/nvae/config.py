@@ -86,8 +86,9 @@ class NVAEConfig:
             `kl_constant_portion` of the run, and grows linearly to 1 over the next `kl_warmup` of it.
         balancing: while that weight is below 1, tax the groups that hold more than their share.
         finest_tax: the groups of the finest scale pay this many times their rate at the start, falling log-linearly to
-            the rate itself over the portion `finest_tax_portion` of the run. 1, as published, is no tax. For short
-            runs, in which the finest scale, which has most latents, would take all nats before the others learn.
+            the rate itself. 1, as published, is no tax. For short runs, in which the finest scale, which has most
+            latents, would take all nats before the others learn.
+        finest_tax_portion: part of the run over which that tax falls.
         regularisation: λ, the price of the largest singular value of each convolution and of the largest scale of each
             batch norm, in nats; 0 for none.
         regularisation_start: λ at the start, where it changes (log-linearly, with the weight of the rate).

@@ -149,6 +149,11 @@ class Encoding(Sequence[Distribution]):
         return torch.stack([group.kl for group in self.groups], dim=1)
 
     @property
+    def rate(self) -> Tensor:
+        """The KL of all groups together, (B,), in nats; right on average."""
+        return self.kl_per_group.sum(dim=1)
+
+    @property
     def log_q(self) -> Tensor:
         """log q(z | x) of all latents, (B,), in nats."""
         return torch.stack([group.log_q for group in self.groups]).sum(dim=0)

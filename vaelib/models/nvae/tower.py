@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from vaelib.models.base import Model
 from vaelib.models.nvae.cells import AddDecoderFeature, Cell, TakeLatents, WeightNormConv2d
+from vaelib.models.nvae.checkpointing import recomputed
 from vaelib.models.nvae.config import NVAEConfig
 from vaelib.models.nvae.flows import Flow
 from vaelib.models.nvae.latents import Encoding, Group, soft_clamped_normal
@@ -27,9 +28,15 @@ from vaelib.probability.distributions import Distribution
 
 
 class Tower(Model):
-    """The network of an `NVAE`, and how images and latents pass through it."""
+    """The network of an `NVAE`, and how images and latents pass through it.
+
+    Attributes:
+        checkpoint_activations: keep only the cells' outputs for the backward pass, which computes what is inside them
+            again: less memory, a third more time, the same gradients. `TrainConfig.checkpoint_activations` sets it.
+    """
 
     config: NVAEConfig
+    checkpoint_activations: bool | None = False
 
     def __init__(self, config: NVAEConfig | None = None) -> None:
         super().__init__()
@@ -107,13 +114,15 @@ class Tower(Model):
 
     def _up(self, images: Tensor) -> tuple[Tensor, list[tuple[AddDecoderFeature, Tensor]]]:
         """Images → the top feature, and for every other group its joint and feature, coarsest first."""
-        s = self.pre_process(self.stem(2 * self._padded(images) - 1))
+        s = self.stem(2 * self._padded(images) - 1)
+        for cell in self.pre_process:
+            s = self._through(cell, s)
         features: list[tuple[AddDecoderFeature, Tensor]] = []
         for module in self.encoder_tower:
             if isinstance(module, AddDecoderFeature):
                 features.append((module, s))
             else:
-                s = module(s)
+                s = self._through(module, s)
         return self.encoder_top(s), features[::-1]
 
     def _down(self, count: int, choose: Callable[[int, Tensor | None], Tensor]) -> Tensor:
@@ -125,12 +134,24 @@ class Tower(Model):
             if isinstance(module, TakeLatents):
                 s, group = module(s, choose(group, s)), group + 1
             else:
-                s = module(s)
+                s = self._through(module, s)
         return s
 
     def _logits(self, s: Tensor) -> Tensor:
         """The end of the decoder's tower → the raw maps of the image, padding included."""
-        return self.image_conditional(self.post_process(s)).float()
+        for cell in self.post_process:
+            s = self._through(cell, s)
+        return self.image_conditional(s).float()
+
+    def _through(self, cell: nn.Module, s: Tensor) -> Tensor:
+        """A cell's answer, which with `checkpoint_activations` is all that a training step keeps of it."""
+        if self.checkpoint_activations and self.training and torch.is_grad_enabled():
+            return recomputed(cell, s)
+        return cell(s)
+
+    def networks(self) -> tuple[nn.Module, ...]:
+        """What torch.compile compiles: the cells. Groups, whose number sets how they are joined, stay as they are."""
+        return tuple(module for module in self.modules() if isinstance(module, Cell))
 
     def _raw_prior(self, group: int, s: Tensor | None, count: int) -> Tensor:
         """Raw numbers of p(z_i | z_<i); those of the first group are zeros."""
