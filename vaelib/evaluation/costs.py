@@ -134,7 +134,7 @@ def model_cost(config: Any, *, mixed: bool = True) -> ModelCost:
         model.train()
         for module in model.modules():
             if getattr(module, "waits_for_data", None) is not None:
-                module.waits_for_data = None  # happens once, in the first step
+                module.waits_for_data = None  # type: ignore[assignment]  # happens once, in the first step
         return _counted(model, mixed)
 
 
