@@ -58,7 +58,8 @@ def test_a_published_network_takes_a_step_without_memory(name: str) -> None:
     one = preset(name, "gpu")
     with torch.random.fork_rng(devices=[]), without_numbers():
         model = NVAE(one.model)
-        optimiser = torch.optim.Adamax(model.parameters(), lr=1e-2, eps=1e-3, weight_decay=3e-4)
+        # Adamax divides by a number that it computes from its count of steps, and here are no numbers.
+        optimiser = torch.optim.SGD(model.parameters(), lr=1e-2)
         loss = model.loss(Batch(torch.rand(2, *model.image_shape)), Progress(0, 10, 10))
         loss.total.backward()
         assert all(parameter.grad.shape == parameter.shape for parameter in model.parameters())
