@@ -40,18 +40,22 @@ def run(options: argparse.Namespace) -> int:
 
     from vaelib.commands.runs import open_trained, runs_with_models, shape_text, table
     from vaelib.config import near_miss
-    from vaelib.models import MODELS
+    from vaelib.models import NVAE
     from vaelib.profiles import profile
     from vaelib.training import PRESETS, preset
 
     card: dict[str, Any] = {}
-    chosen = None
+    chosen: Preset | None = None
+    model: Model
     if options.source in PRESETS:
         # A published training exists in one size, which is then the one that is meant.
         only = next(iter(PRESETS[options.source])) if len(PRESETS[options.source]) == 1 else profile()
         chosen = preset(options.source, options.profile or only)
-        with torch.device("meta"):
-            model = MODELS[chosen.kind](chosen.model)
+        if chosen.kind == NVAE.kind:  # too large to be built for the asking
+            with torch.device("meta"):
+                model = NVAE(chosen.model)
+        else:
+            model, chosen = chosen.build(), None
     else:
         try:
             trained = open_trained(options.source)
@@ -88,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def print_estimate(chosen: "Preset") -> None:
-    """What an untrained preset costs, counted without allocating it, and what its training may cost."""
+    """What an untrained NVAE costs, counted without allocating it, and what its training may cost."""
     from vaelib.commands.runs import table
     from vaelib.evaluation import CostAssumptions, model_cost
     from vaelib.training import PUBLISHED_RUNS
