@@ -93,16 +93,21 @@ def run(options: argparse.Namespace) -> int:
     # The preset's own data come in the size and crop that the preset was made for, other data in theirs.
     size = shown.model.image_shape[-1] if options.size is None and name == shown.data else options.size
     crop = shown.crop if options.crop is None and name == shown.data else options.crop
-    asked = {"size": size, "crop": crop}
-    if options.count:  # asked for, so exactly so many, or an error
-        pictures = data.load(name, "train", count=options.count, **asked)
-    else:
-        pictures = load_at_most(name, "train", shown.count, **asked)
+
+    def pictures_of(size: int | None) -> tuple["ImageSet", "ImageSet | None"]:
+        """Those to learn from and those for validation."""
+        asked: dict[str, Any] = {"size": size, "crop": crop}
+        if options.count:  # asked for, so exactly so many, or an error
+            pictures = data.load(name, "train", count=options.count, **asked)
+        else:
+            pictures = load_at_most(name, "train", shown.count, **asked)
+        return pictures, validation_images(name, settings.validation_images, asked)
+
+    pictures, validation = pictures_of(size)
     if shown.kind == "conditional_vae" and pictures.labels is None:
         raise ValueError(
             f"{name} has no labels, and a conditional_vae is trained with them: choose other data with --data"
         )
-    validation = validation_images(name, settings.validation_images, asked)
     config = fitted(shown.model, pictures.image_shape, options)
     model = dataclasses.replace(shown, model=config, train=settings).build()
     if main_process():
@@ -112,7 +117,7 @@ def run(options: argparse.Namespace) -> int:
         if begins and shown.pretrain_encoder and isinstance(model, WAE):
             model.pretrain_encoder(pictures, seed=settings.seed)
         if begins and shown.stages:
-            model = train_stages(config, shown.stages, name, shown.count, folder, resume=not options.fresh)
+            model = train_stages(config, shown.stages, pictures_of, folder, resume=not options.fresh)
         train(model, pictures, settings, validation=validation, run=folder, resume=not options.fresh)
     except KeyboardInterrupt:
         if main_process() and not storage.is_model(folder / "model"):

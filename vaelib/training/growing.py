@@ -1,18 +1,17 @@
 """Training that begins with smaller pictures: stage after stage, each an ordinary run from the last one's weights.
 
-    start = train_stages(config, stages, "faces", run="runs/nvae")    # runs/nvae/stage-1-side-8, …
+    start = train_stages(config, stages, pictures, Path("runs/nvae"))    # runs/nvae/stage-1-side-8, …
     vaelib.train(start, faces, training, run="runs/nvae")
 
 Every stage has a run folder of its own, so a training that was stopped goes on in the stage in which it stood.
 """
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from vaelib import storage
-from vaelib.data import load
 from vaelib.data.image_set import ImageSet
 from vaelib.models.nvae import NVAE, NVAEConfig, grown, stage
 from vaelib.training.config import TrainConfig
@@ -52,33 +51,28 @@ class Stage:
 
 
 def train_stages(
-    final: NVAEConfig, stages: tuple[Stage, ...], data: str, count: int | None, run: Path, *, resume: bool = True
+    final: NVAEConfig,
+    stages: Sequence[Stage],
+    pictures: Callable[[int], tuple[ImageSet, ImageSet | None]],
+    run: Path,
+    *,
+    resume: bool = True,
 ) -> NVAE:
     """Train all stages, and give the model of the end, which starts with what they learned.
 
     Args:
         final: the model of the end.
-        stages: from the smallest pictures on.
-        data: name of the data set, which is loaded at each stage's size; `count`: how many training images.
+        stages: at least one, from the smallest pictures on.
+        pictures: called with a side, gives training images of that side, and images for validation or None.
         run: folder; each stage has one inside.
-        resume: go on where an earlier call was stopped.
+        resume: go on where an earlier call was stopped. A stage that is finished is not trained again.
     """
     model: NVAE | None = None
     for number, step in enumerate(stages, start=1):
-        folder = run / f"stage-{number}-side-{step.side}"
-        config = step.config(final)
-        if resume and storage.is_model(folder / "model"):
-            model = cast(NVAE, storage.load(folder / "model"))
-            continue
+        config, (images, held_out) = step.config(final), pictures(step.side)
         with seeded(step.train.seed, f"stage {number}"):
             model = NVAE(config) if model is None else grown(model, config)
-        images = load(data, "train", count=count, size=step.side)
-        held_out = validation(data, step)
+        folder = run / f"stage-{number}-side-{step.side}"
         train(model, images, step.train, validation=held_out, run=folder, resume=resume)
     with seeded(stages[-1].train.seed, "last stage"):
         return grown(cast(NVAE, model), final)
-
-
-def validation(data: str, step: Stage) -> ImageSet:
-    """The validation images of a stage."""
-    return load(data, "validation", count=step.train.validation_images or None, size=step.side)
