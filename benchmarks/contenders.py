@@ -7,8 +7,6 @@ Each runs in a process of its own, so that its peak memory is its own and no con
 
 import argparse
 import json
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,6 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from benchmarks.rounds import peak_memory_mb
 from vaelib.networks import conv64
 
 BATCH_SIZE = 128
@@ -136,9 +135,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(0)
     images_per_second = CONTENDERS[options.name](options.steps)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kB on Linux, bytes on macOS
-    peak_mb = peak / (1024**2 if sys.platform == "darwin" else 1024)
-    print(json.dumps({"images_per_second": images_per_second, "peak_memory_mb": peak_mb}))
+    print(json.dumps({"images_per_second": images_per_second, "peak_memory_mb": peak_memory_mb()}))
 
 
 if __name__ == "__main__":

@@ -10,14 +10,10 @@ are the framework's in both directions, the likelihood takes the whole batch at 
 
 import argparse
 import json
-import os
-import resource
 import statistics
-import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -27,14 +23,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import vaelib
-from benchmarks.training_speed import processor
+from benchmarks.rounds import ROOT, conditions, in_a_process, in_turns, middle, peak_memory_mb, ratios
 from vaelib.models import Batch, Progress
 from vaelib.models.nvae import NVAE, NVAEConfig, import_checkpoint
 from vaelib.models.nvae.regularisation import batch_norm_scales, convolutions
 from vaelib.probability.logistic_mixture import DiscretisedLogisticMixture
-from vaelib.training.precision import fast_bfloat16
 
-ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "nvae_speed.json"
 FIXTURE = ROOT / "tests" / "models" / "nvae" / "fixtures" / "celeba64-small"
 TARGET, LARGEST_SHARE = 3.0, 0.10
@@ -123,58 +117,29 @@ def parity() -> dict[str, float]:
     return {key: ((getattr(found, key) - expected[key]).norm() / expected[key].norm()).item() for key in keys}
 
 
-def measure(name: str, steps: int) -> dict[str, float]:
-    """One run of one contender in a fresh process."""
-    command = [sys.executable, "-m", "benchmarks.nvae_speed", "--contender", name, "--steps", str(steps)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "VAELIB_CI": "1"}
-    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    if run.returncode:
-        raise RuntimeError(f"{name} failed:\n{run.stderr[-2000:]}")
-    return json.loads(run.stdout.splitlines()[-1])
-
-
 def measured(rounds: int, steps: int) -> dict[str, Any]:
     """Both contenders, in turns, with what has to be known about the machine."""
-    load = os.getloadavg()[0]
-    if load > 0.5:
-        print(f"warning: the load average is {load:.1f}. Something else is running, and the figures will be wrong.")
-    runs: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
-    for number in range(rounds):
-        for name in CONTENDERS:
-            runs[name].append(measure(name, steps))
-        print(f"round {number + 1}: " + ", ".join(f"{n} {r[-1]['images_per_second']:.1f}" for n, r in runs.items()))
+
+    def measure(name: str) -> dict[str, float]:
+        return in_a_process("benchmarks.nvae_speed", ["--contender", name, "--steps", str(steps)])
+
     return {
-        "date": time.strftime("%Y-%m-%d"),
-        "processor": processor(),
-        "threads": torch.get_num_threads(),
-        "fast_bfloat16": fast_bfloat16(torch.device("cpu")),
-        "torch": torch.__version__,
-        "vaelib": vaelib.__version__,
+        **conditions(),
         "parameters": sum(parameter.numel() for parameter in NVAE(CONFIG).parameters()),
-        "load_average_at_start": load,
         "parity_of_the_transcription": parity(),
-        "runs": runs,
+        "runs": in_turns(CONTENDERS, measure, rounds),
     }
-
-
-def ratio(result: dict[str, Any]) -> list[float]:
-    """Our speed over the transcription's, round by round."""
-    speeds = [[run["images_per_second"] for run in result["runs"][name]] for name in ("vaelib", "eager")]
-    return [one / other for one, other in zip(*speeds, strict=True)]
 
 
 def table(result: dict[str, Any]) -> str:
     """The result as a Markdown table with its conditions."""
-
-    def middle(name: str, key: str) -> float:
-        return statistics.median(run[key] for run in result["runs"][name])
-
+    runs = result["runs"]
     lines = ["| | images/s | × eager | peak memory, MB |", "|---|---:|---:|---:|"]
     for name in CONTENDERS:
-        speed = middle(name, "images_per_second")
-        gain = speed / middle("eager", "images_per_second")
-        lines.append(f"| {name} | {speed:.1f} | {gain:.2f} | {middle(name, 'peak_memory_mb'):.0f} |")
-    found, share = ratio(result), middle("vaelib", "regularisers_share")
+        speed = middle(runs, name, "images_per_second")
+        gain = speed / middle(runs, "eager", "images_per_second")
+        lines.append(f"| {name} | {speed:.1f} | {gain:.2f} | {middle(runs, name, 'peak_memory_mb'):.0f} |")
+    found, share = ratios(runs, "vaelib", "eager"), middle(runs, "vaelib", "regularisers_share")
     gain, bits = statistics.median(found), "with" if result["fast_bfloat16"] else "without"
     return "\n".join(
         [
@@ -209,8 +174,7 @@ def main() -> int:
     if options.contender:
         torch.manual_seed(0)
         numbers = CONTENDERS[options.contender](options.steps)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kB on Linux, bytes on macOS
-        print(json.dumps(numbers | {"peak_memory_mb": peak / (1024**2 if sys.platform == "darwin" else 1024)}))
+        print(json.dumps(numbers | {"peak_memory_mb": peak_memory_mb()}))
         return 0
     if not options.show:
         RESULT.parent.mkdir(exist_ok=True)
@@ -218,7 +182,7 @@ def main() -> int:
     result = json.loads(RESULT.read_text())
     RESULT.with_suffix(".md").write_text(f"# How fast is one training step of an NVAE?\n\n{table(result)}\n")
     print(table(result))
-    return 0 if statistics.median(ratio(result)) >= TARGET else 1
+    return 0 if statistics.median(ratios(result["runs"], "vaelib", "eager")) >= TARGET else 1
 
 
 if __name__ == "__main__":

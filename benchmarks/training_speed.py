@@ -9,8 +9,6 @@ everybody. The result is written to benchmarks/results/training_speed.json, with
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -25,9 +23,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import vaelib
 from benchmarks.contenders import BATCH_SIZE, CONTENDERS, LATENTS, SHAPE
-from vaelib.training.precision import fast_bfloat16
+from benchmarks.rounds import ROOT, conditions, in_a_process, in_turns, middle, ratios
 
-ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "training_speed.json"
 PYTHAE = "pythae==0.1.2"
 TARGET = 1.6
@@ -56,16 +53,7 @@ def pythae_environment() -> Path:
 def measure(name: str, steps: int) -> dict[str, float]:
     """One run of one contender in a fresh process."""
     python = pythae_environment() if name == "pythae" else Path(sys.executable)
-    run = subprocess.run(
-        [python, "-m", "benchmarks.contenders", name, "--steps", str(steps)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "VAELIB_CI": "1"},
-        capture_output=True,
-        text=True,
-    )
-    if run.returncode:
-        raise RuntimeError(f"{name} failed:\n{run.stderr[-2000:]}")
-    return json.loads(run.stdout.splitlines()[-1])
+    return in_a_process("benchmarks.contenders", [name, "--steps", str(steps)], python)
 
 
 def machine_peak(dtype: torch.dtype, size: int = 4096, repeats: int = 5) -> float:
@@ -90,32 +78,12 @@ def flops_per_image() -> float:
     return counter.get_total_flops() / 2
 
 
-def processor() -> str:
-    """The processor's own name, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
 def measured(rounds: int, steps: int) -> dict[str, Any]:
     """All contenders, in turns, with what has to be known about the machine."""
-    load = os.getloadavg()[0]
-    if load > 0.5:
-        print(f"warning: the load average is {load:.1f}. Something else is running, and the figures will be wrong.")
-    runs: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
-    for number in range(rounds):
-        for name in CONTENDERS:
-            runs[name].append(measure(name, steps))
-        print(f"round {number + 1}: " + ", ".join(f"{n} {r[-1]['images_per_second']:.0f}" for n, r in runs.items()))
+    machine = conditions()
+    runs = in_turns(CONTENDERS, lambda name: measure(name, steps), rounds)
     return {
-        "date": time.strftime("%Y-%m-%d"),
-        "processor": processor(),
-        "threads": torch.get_num_threads(),
-        "fast_bfloat16": fast_bfloat16(torch.device("cpu")),
-        "torch": torch.__version__,
-        "vaelib": vaelib.__version__,
+        **machine,
         "pythae": PYTHAE,
         "batch_size": BATCH_SIZE,
         "gflop_per_image_and_step": flops_per_image() / 1e9,
@@ -123,15 +91,8 @@ def measured(rounds: int, steps: int) -> dict[str, Any]:
             "float32": machine_peak(torch.float32),
             "bfloat16": machine_peak(torch.bfloat16),
         },
-        "load_average_at_start": load,
         "runs": runs,
     }
-
-
-def ratios(result: dict[str, Any]) -> list[float]:
-    """vaelib's speed over pythae's, round by round."""
-    speeds = [[run["images_per_second"] for run in result["runs"][name]] for name in ("vaelib", "pythae")]
-    return [ours / theirs for ours, theirs in zip(*speeds, strict=True)]
 
 
 def target(result: dict[str, Any]) -> float:
@@ -142,8 +103,8 @@ def target(result: dict[str, Any]) -> float:
 def table(result: dict[str, Any]) -> str:
     """The result as a Markdown table with its conditions."""
     runs, gflops, peaks = result["runs"], result["gflop_per_image_and_step"], result["machine_peak_gflop_per_second"]
-    speed = {name: statistics.median(run["images_per_second"] for run in several) for name, several in runs.items()}
-    memory = {name: statistics.median(run["peak_memory_mb"] for run in several) for name, several in runs.items()}
+    speed = {name: middle(runs, name, "images_per_second") for name in runs}
+    memory = {name: middle(runs, name, "peak_memory_mb") for name in runs}
     lines = [
         "| | images/s | × pythae | × eager | peak memory, MB | GFLOP/s | of the machine's peak |",
         "|---|---:|---:|---:|---:|---:|---:|",
@@ -154,8 +115,8 @@ def table(result: dict[str, Any]) -> str:
             f"| {name} | {speed[name]:.0f} | {speed[name] / speed['pythae']:.2f} | {speed[name] / speed['eager']:.2f} "
             f"| {memory[name]:.0f} | {speed[name] * gflops:.0f} | {speed[name] * gflops / peak:.0%} |"
         )
-    found = ratios(result)
-    middle, wanted = statistics.median(found), target(result)
+    found = ratios(runs, "vaelib", "pythae")
+    gain, wanted = statistics.median(found), target(result)
     return "\n".join(
         [
             *lines,
@@ -165,8 +126,8 @@ def table(result: dict[str, Any]) -> str:
             f"{result['processor']}, {result['threads']} threads, torch {result['torch']}, vaelib {result['vaelib']}, "
             f"{result['pythae']}, {result['date']}. Peak: one 4096 × 4096 matrix product, "
             f"{peaks['float32']:.0f} GFLOP/s in float32 and {peaks['bfloat16']:.0f} in bfloat16.",
-            f"vaelib over pythae, round by round: median {middle:.2f}, from {min(found):.2f} to {max(found):.2f}; "
-            f"target {wanted} {'met' if middle >= wanted else 'missed'} "
+            f"vaelib over pythae, round by round: median {gain:.2f}, from {min(found):.2f} to {max(found):.2f}; "
+            f"target {wanted} {'met' if gain >= wanted else 'missed'} "
             f"({'with' if result['fast_bfloat16'] else 'without'} bf16 hardware).",
         ]
     )
@@ -185,7 +146,7 @@ def main() -> int:
     result = json.loads(RESULT.read_text())
     RESULT.with_suffix(".md").write_text(f"# How fast is one training step?\n\n{table(result)}\n")
     print(table(result))
-    return 0 if statistics.median(ratios(result)) >= target(result) else 1
+    return 0 if statistics.median(ratios(result["runs"], "vaelib", "pythae")) >= target(result) else 1
 
 
 if __name__ == "__main__":
