@@ -185,3 +185,11 @@ def test_res_elu_starts_from_its_first_training_batch_and_from_no_other() -> Non
     trained.train()
     trained.loss(Batch(noise(4, seed=9).batch(slice(None)).images), Progress(1, 2, 4))
     assert all(torch.equal(conv.log_length, length) for conv, length in zip(waiting, lengths, strict=True))
+
+
+@pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="no CUDA device: training an NVAE on a GPU was NOT tested here"
+)
+def test_a_gpu_trains_and_logs_every_term() -> None:
+    result = train(tiny(), noise(8), dataclasses.replace(TRAIN, precision="auto"), validation=noise(4))
+    assert {"train/beta", "train/spectral_norms", "validation/rate"} <= result.history.rows[-1].keys()

@@ -1,5 +1,7 @@
 """Convolutions, gates, skips and flows, computed a second time by hand."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -49,6 +51,23 @@ def test_the_skip_down_keeps_every_pixel():
         pixels = F.silu(x[:, :, row::2, column::2])
         expected = torch.einsum("oi,bihw->bohw", conv.effective_weight()[:, :, 0, 0], pixels)
         torch.testing.assert_close(quarter, expected + conv.bias[:, None, None])
+
+
+def test_the_skip_down_has_its_gradients_with_channels_last():
+    torch.manual_seed(0)
+    skip, x = DownSkip(8, 16), torch.randn(2, 8, 64, 64)
+    exact = copy.deepcopy(skip).double()
+    skip.to(memory_format=torch.channels_last)
+    ours = x.contiguous(memory_format=torch.channels_last).requires_grad_()
+    theirs = x.double().requires_grad_()
+    for _ in range(3):  # writing beyond its memory ended the process some time later
+        skip.zero_grad()
+        ours.grad = None
+        skip(ours).square().sum().backward()
+    exact(theirs).square().sum().backward()
+    torch.testing.assert_close(ours.grad.double(), theirs.grad, rtol=1e-3, atol=1e-4)
+    for found, right in zip(skip.parameters(), exact.parameters(), strict=True):
+        torch.testing.assert_close(found.grad.double(), right.grad, rtol=1e-3, atol=1e-2)
 
 
 @pytest.mark.parametrize(

@@ -9,17 +9,34 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from vaelib.models.nvae.cells import WeightNormConv2d
+
 
 def recomputed(module: nn.Module, x: Tensor) -> Tensor:
     """module(x), whose intermediate results are thrown away and made again in the backward pass.
 
     The module should draw no random numbers. Its batch norms count each batch once.
     """
+    convs = [part for part in module.modules() if isinstance(part, WeightNormConv2d)]
+    applied: list[Tensor | None] = []
+
+    @contextmanager
+    def again() -> Iterator[None]:
+        # By then the filters that were computed for all convolutions together have been put away.
+        for conv, weight in zip(convs, applied, strict=True):
+            conv.applied = weight
+        try:
+            with averages_held(module):
+                yield
+        finally:
+            for conv in convs:
+                conv.applied = None
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), averages_held(module)
+        return nullcontext(), again()
 
     output: Tensor = checkpoint(module, x, use_reentrant=False, preserve_rng_state=False, context_fn=contexts)
+    applied.extend(conv.applied for conv in convs)  # after the first pass: who started from this batch has none
     return output
 
 

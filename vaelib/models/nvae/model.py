@@ -3,6 +3,7 @@
 Source: Vahdat & Kautz 2020.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,13 @@ from vaelib.models.base import Loss, Progress, inference
 from vaelib.models.nvae.config import NVAEConfig
 from vaelib.models.nvae.likelihoods import published_distortion, published_mean_image
 from vaelib.models.nvae.objective import balance, finest_tax, kl_weight, regularisation_weight
-from vaelib.models.nvae.regularisation import SpectralNorms, batch_norm_scales, convolutions
+from vaelib.models.nvae.regularisation import (
+    SpectralNorms,
+    applied_filters,
+    batch_norm_scales,
+    convolutions,
+    stacked_filters,
+)
 from vaelib.models.nvae.verbs import Verbs
 
 
@@ -59,8 +66,12 @@ class NVAE(Verbs):
         config = self.config
         x = config.likelihood.prepare(batch.images)
         self.check_images(x)
-        encoding, s = self._encode(x)
-        distortion, kl = -self._distribution(self._logits(s)).log_prob(x), encoding.kl_per_group
+        convs = convolutions(self)
+        stacks = stacked_filters(convs) if self.spectral_norms is not None else []
+        with applied_filters(convs, stacks) if stacks else nullcontext():
+            encoding, s = self._encode(x)
+            logits = self._logits(s)
+        distortion, kl = -self._distribution(logits).log_prob(x), encoding.kl_per_group
         rate = kl.sum(dim=1)
         beta = kl_weight(
             progress.fraction,
@@ -76,9 +87,9 @@ class NVAE(Verbs):
             gamma = gamma * balance(kl, config.groups)
         weighed_rate = beta * (gamma * kl).sum(dim=1).mean()
         total = distortion.mean() + weighed_rate
-        per_batch = {"beta": torch.tensor(beta), "weighed_rate": weighed_rate}
+        per_batch = {"beta": torch.tensor(beta, device=kl.device), "weighed_rate": weighed_rate}
         if self.spectral_norms is not None:
-            spectral = self.spectral_norms(convolutions(self)).sum()
+            spectral = self.spectral_norms(stacks).sum()
             scales = batch_norm_scales(self).sum()
             price = regularisation_weight(beta, config.regularisation, config.regularisation_start)
             total = total + price * (spectral + scales)

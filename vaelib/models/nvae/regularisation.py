@@ -5,7 +5,9 @@ the product of all Lipschitz constants. Each convolution pays for its largest si
 largest scale. Source: Vahdat & Kautz 2020, section 3.2; Yoshida & Miyato 2017.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -27,12 +29,61 @@ def matrix(conv: nn.Conv2d) -> Tensor:
     return weight.flatten(1)
 
 
+def alike(convs: Sequence[nn.Conv2d]) -> list[list[int]]:
+    """The places of convolutions whose filters can be computed together: of one shape, normalised or not."""
+    groups: dict[Any, list[int]] = {}
+    for place, conv in enumerate(convs):
+        normalised = isinstance(conv, WeightNormConv2d)
+        alone = place if normalised and conv.mask is not None else None
+        groups.setdefault((conv.weight.shape, normalised, alone), []).append(place)
+    return list(groups.values())
+
+
+def stacked_filters(convs: Sequence[nn.Conv2d]) -> list[Tensor]:
+    """The filters that convolutions apply, those of each group of `alike` in one tensor.
+
+    A tower has hundreds of convolutions and few shapes, and normalising small filters one by one costs a graphics card
+    more than using them.
+
+    Returns:
+        (N, outputs, inputs, height, width) of each group, in the order of `alike`.
+    """
+    stacks = []
+    for places in alike(convs):
+        group = [convs[place] for place in places]
+        first = group[0]
+        if isinstance(first, WeightNormConv2d) and first.mask is not None:
+            stacks.append(first.effective_weight().unsqueeze(0))
+            continue
+        stack = torch.stack([conv.weight for conv in group])
+        if isinstance(first, WeightNormConv2d):
+            length = torch.linalg.vector_norm(stack, dim=(2, 3, 4), keepdim=True)
+            log_lengths = torch.stack([conv.log_length for conv in cast(list[WeightNormConv2d], group)])
+            stack = stack * (log_lengths.exp() / (length + 1e-5))
+        stacks.append(stack)
+    return stacks
+
+
+@contextmanager
+def applied_filters(convs: Sequence[nn.Conv2d], stacks: Sequence[Tensor]) -> Iterator[None]:
+    """Inside, weight-normalised convolutions take their filters from `stacks`, instead of computing them again."""
+    normalised = [conv for conv in convs if isinstance(conv, WeightNormConv2d)]
+    try:
+        for places, stack in zip(alike(convs), stacks, strict=True):
+            for place, weight in zip(places, stack.unbind(), strict=True):
+                if isinstance(conv := convs[place], WeightNormConv2d):
+                    conv.applied = weight
+        yield
+    finally:
+        for conv in normalised:
+            conv.applied = None
+
+
 class SpectralNorms(nn.Module):
     """The largest singular values of all convolutions of a model, by power iteration from one step to the next.
 
     Weights move little in a step, so the singular vectors of the step before are nearly right. Matrices of one shape go
-    through it together: a tower has hundreds of convolutions and few shapes. The vectors are saved with the model, so
-    that a run that is resumed goes on exactly.
+    through it together. The vectors are saved with the model, so that a run that is resumed goes on exactly.
 
     Args:
         convs: their shapes are taken, nothing else; the convolutions belong to the model.
@@ -43,31 +94,39 @@ class SpectralNorms(nn.Module):
     def __init__(self, convs: Sequence[nn.Conv2d]) -> None:
         super().__init__()
         self.places: dict[tuple[int, int], list[int]] = {}
-        for place, conv in enumerate(convs):
-            shape = (conv.weight.shape[0], conv.weight[0].numel())
-            self.places.setdefault(shape, []).append(place)
+        for group in alike(convs):
+            weight = convs[group[0]].weight
+            self.places.setdefault((weight.shape[0], weight[0].numel()), []).extend(group)
         for (rows, columns), places in self.places.items():
             self.register_buffer(f"left_{rows}x{columns}", F.normalize(torch.randn(len(places), rows), dim=1))
             self.register_buffer(f"right_{rows}x{columns}", F.normalize(torch.randn(len(places), columns), dim=1))
         self.register_buffer("started", torch.tensor(False))
 
-    def forward(self, convs: Sequence[nn.Conv2d]) -> Tensor:
-        """The singular values, (convolutions,), ordered by shape; differentiable in the weights.
+    def forward(self, stacks: Sequence[Tensor]) -> Tensor:
+        """The singular values, (convolutions,), ordered by shape; differentiable in the filters.
 
         In training mode the vectors move on; in eval mode they stay.
+
+        Args:
+            stacks: `stacked_filters` of the convolutions.
         """
         iterations = ITERATIONS if self.started else FIRST_ITERATIONS
+        by_shape: dict[tuple[int, int], list[Tensor]] = {}
+        for stack in stacks:
+            matrices = stack.flatten(2)
+            by_shape.setdefault((matrices.shape[1], matrices.shape[2]), []).append(matrices)
         values = []
-        with torch.autocast(convs[0].weight.device.type, enabled=False):
-            for (rows, columns), places in self.places.items():
-                matrices = torch.stack([matrix(convs[place]) for place in places])
+        with torch.autocast(stacks[0].device.type, enabled=False):
+            for rows, columns in self.places:
+                group = by_shape[rows, columns]
+                matrices = group[0] if len(group) == 1 else torch.cat(group)
                 left, right = getattr(self, f"left_{rows}x{columns}"), getattr(self, f"right_{rows}x{columns}")
                 new_left, new_right = power_iteration(matrices, left, iterations)
                 if self.training:
                     left.copy_(new_left)
                     right.copy_(new_right)
                 # σ = uᵀ W v, whose gradient is u vᵀ while u and v are held.
-                values.append(torch.einsum("nr,nrc,nc->n", new_left, matrices, new_right))
+                values.append((torch.bmm(new_left.unsqueeze(1), matrices).squeeze(1) * new_right).sum(dim=1))
         if self.training:
             self.started.fill_(True)
         return torch.cat(values)
@@ -83,11 +142,11 @@ def power_iteration(matrices: Tensor, left: Tensor, iterations: int) -> tuple[Te
     Returns:
         Left (N, rows) and right (N, columns) vectors of length 1.
     """
-    right = left.new_zeros(len(left), matrices.shape[2])
+    left = left.unsqueeze(1)
+    transposed = matrices.transpose(1, 2)
     for _ in range(iterations):
-        right = F.normalize((left.unsqueeze(1) @ matrices).squeeze(1), dim=1)
-        left = F.normalize((matrices @ right.unsqueeze(2)).squeeze(2), dim=1)
-    return left, right
+        left = F.normalize(torch.bmm(torch.bmm(left, matrices), transposed), dim=2)
+    return left.squeeze(1), F.normalize(torch.bmm(left, matrices).squeeze(1), dim=1)
 
 
 def batch_norm_scales(model: nn.Module) -> Tensor:
