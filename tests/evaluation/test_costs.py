@@ -53,3 +53,8 @@ def test_assumptions_are_formulas_and_are_checked() -> None:
 def test_settings_of_no_model_are_refused() -> None:
     with pytest.raises(ValueError, match="describes no model"):
         model_cost(CostAssumptions())
+
+
+def test_what_is_kept_for_any_batch_is_no_part_of_the_images() -> None:
+    cost = model_cost(dataclasses.replace(SMALL, image_shape=(3, 64, 64)))
+    assert cost.shared_bytes < 12 * cost.parameters  # the filters, once or twice

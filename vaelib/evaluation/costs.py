@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vaelib.data.image_set import Batch
 from vaelib.models import MODELS, Model, Progress
+from vaelib.probability import logistic_mixture
 
 # Images in the batch that is counted: a prime, so that a tensor whose first side is this is one number per image.
 COUNTED = 127
@@ -113,8 +114,13 @@ class _Answers(TorchDispatchMode):
 @contextmanager
 def without_numbers() -> Iterator[None]:
     """Tensors made inside have shapes and types, and neither numbers nor memory; no check of values fails."""
-    with FakeTensorMode(), _Answers():
-        yield
+    pieces = logistic_mixture.NUMBERS_IN_CACHE
+    logistic_mixture.NUMBERS_IN_CACHE = 2**62
+    try:
+        with FakeTensorMode(), _Answers():
+            yield
+    finally:
+        logistic_mixture.NUMBERS_IN_CACHE = pieces
 
 
 def model_cost(config: Any, *, mixed: bool = True) -> ModelCost:

@@ -23,6 +23,9 @@ Tails = Literal["exact", "nvae"]
 # A component narrower than this, 0.0009 where levels are 0.0078 apart, puts all of its mass on one level anyway.
 LOWEST_LOG_SCALE = -7.0
 
+# A CPU takes a batch in pieces of so many means; `vaelib.evaluation.costs`, which counts for any machine, in one.
+NUMBERS_IN_CACHE = 2**20
+
 
 @dataclass(frozen=True)
 class DiscretisedLogisticMixture:
@@ -73,7 +76,7 @@ class DiscretisedLogisticMixture:
         if x.device.type != "cpu":
             return self._log_prob(x)
         # Pieces of four megabytes stay in a processor's cache: two to three times as fast as the whole batch at once.
-        size = max(1, 2**20 // self.means[0].numel())
+        size = max(1, NUMBERS_IN_CACHE // self.means[0].numel())
         pieces = zip(self._pieces(size), x.split(size), strict=True)
         return torch.cat([piece._log_prob(images) for piece, images in pieces])
 

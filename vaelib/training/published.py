@@ -1,7 +1,8 @@
 """The published NVAE trainings: which network, which pictures, how many steps of how many, on how many GPUs, how long.
 
 They exist in profile `gpu` only. What differs from the published code: its learning rate falls once an epoch and ours
-at each step, its numbers are float16 and ours bfloat16 where the hardware has it, and our data sets keep part of the
+at each step, its numbers are float16 and ours bfloat16 where the hardware has it, its
+batch norms share their statistics between all GPUs and ours do not, and our data sets keep part of the
 published training pictures for validation (MNIST, CIFAR-10, FFHQ), so that as many steps are more epochs of fewer
 pictures. CelebA-HQ is not among our data: its pictures are expected in a folder.
 

@@ -36,7 +36,7 @@ def balance(kl_per_group: Tensor, groups: tuple[int, ...]) -> Tensor:
         kl_per_group: (B, groups), in nats.
         groups: how many each scale has, coarsest first.
     """
-    held = kl_per_group.detach().mean(dim=0).abs() + 0.01
+    held = kl_per_group.detach().abs().mean(dim=0) + 0.01
     weights = held / expected_shares(groups).to(held)
     return weights / weights.mean()
 
