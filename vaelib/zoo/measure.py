@@ -6,6 +6,7 @@ and for pictures of its size the zoo's VAE. All are compared with the same test 
 """
 
 import argparse
+import copy
 import json
 import sys
 from collections.abc import Sequence
@@ -17,9 +18,10 @@ from torch import Tensor
 from vaelib import evaluation, zoo
 from vaelib.config import near_miss
 from vaelib.data import ImageSet, load
-from vaelib.models import Model
+from vaelib.models import NVAE, Model
 
 IMAGES, COMPONENTS, VAE = 2_000, 100, "vae-faces64"
+COOL, PASSES = 0.5, 20
 
 
 def gaussian_of_components(training: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -44,9 +46,11 @@ def measure(model: Model, *, images: int = IMAGES) -> dict[str, Any]:
 
     Returns:
         `images`: how many are compared with as many. `frechet`: distance to the test faces of `samples`,
-        `reconstructions`, `gaussian` (see above), `fresh` (other test faces) and, at 64×64, `vae`. `sharpness`: of the
-        same and of the `data`. `nats`: distortion and rate per image, and with a discrete likelihood
-        `bits_per_dimension`, with the levels they count; `squared_error` of reconstructions per pixel and channel.
+        `reconstructions`, `gaussian` (see above), `fresh` (other test faces) and, at 64×64, `vae`. An NVAE also has
+        `recalibrated`, samples whose batch-norm averages were taken from samples, and `recalibrated_cool`, the same at
+        temperature `COOL`. `sharpness`: of the same and of the `data`. `nats`: distortion and rate per image, and with
+        a discrete likelihood `bits_per_dimension`, with the levels they count; `squared_error` of reconstructions per
+        pixel and channel.
     """
     side = model.image_shape[-1]
     test = load("faces", "test", count=2 * images, size=side)
@@ -64,6 +68,11 @@ def measure(model: Model, *, images: int = IMAGES) -> dict[str, Any]:
         vae = zoo.load(VAE)
         pictures["vae"] = vae.sample(images, generator=torch.Generator().manual_seed(0))
         pictures["vae_reconstructions"] = vae.reconstruct(originals)
+    if isinstance(model, NVAE):
+        for name, temperature in (("recalibrated", 1.0), ("recalibrated_cool", COOL)):
+            other = copy.deepcopy(model)
+            other.recalibrate_on_samples(temperature, passes=PASSES, generator=torch.Generator().manual_seed(1))
+            pictures[name] = other.sample(images, temperature=temperature, generator=torch.Generator().manual_seed(0))
     numbers: dict[str, Any] = {
         "images": images,
         "features": "EfficientNet-Lite0, not FID",
