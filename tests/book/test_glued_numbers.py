@@ -32,4 +32,5 @@ def test_quoted_numbers_are_the_reported_ones(text):
         for name in pairs.GLUE.findall(cell.source)
     ]
     page = (HTML / text.relative_to(pairs.ROOT).with_suffix(".html")).read_text("utf-8")
-    assert [html.unescape(shown) for shown in PASTED.findall(page)] == quoted
+    # The book sets a straight apostrophe as a curly one.
+    assert [html.unescape(shown).replace("’", "'") for shown in PASTED.findall(page)] == quoted
