@@ -5,7 +5,7 @@ import dataclasses
 import os
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,9 @@ from vaelib.training.growing import train_stages
 if TYPE_CHECKING:
     from vaelib.data import ImageSet
     from vaelib.training import Preset, TrainConfig
+
+    Pictures = tuple[ImageSet, ImageSet | None]
+    """Those to learn from, and those for validation, if any."""
 
 EXAMPLES = """
   vaelib train vae                                      the preset's own data, model and schedule
@@ -94,8 +97,7 @@ def run(options: argparse.Namespace) -> int:
     size = shown.model.image_shape[-1] if options.size is None and name == shown.data else options.size
     crop = shown.crop if options.crop is None and name == shown.data else options.crop
 
-    def pictures_of(size: int | None) -> tuple["ImageSet", "ImageSet | None"]:
-        """Those to learn from and those for validation."""
+    def pictures_of(size: int | None) -> "Pictures":
         asked: dict[str, Any] = {"size": size, "crop": crop}
         if options.count:  # asked for, so exactly so many, or an error
             pictures = data.load(name, "train", count=options.count, **asked)
@@ -109,24 +111,52 @@ def run(options: argparse.Namespace) -> int:
             f"{name} has no labels, and a conditional_vae is trained with them: choose other data with --data"
         )
     config = fitted(shown.model, pictures.image_shape, options)
-    model = dataclasses.replace(shown, model=config, train=settings).build()
-    if main_process():
-        note(f"{folder}: {type(model).__name__} on {len(pictures):,} {name}, {shape_text(pictures.image_shape)}")
-    begins = options.fresh or find_checkpoint(folder) is None
-    try:
-        if begins and shown.pretrain_encoder and isinstance(model, WAE):
-            model.pretrain_encoder(pictures, seed=settings.seed)
-        if begins and shown.stages:
-            model = train_stages(config, shown.stages, pictures_of, folder, resume=not options.fresh)
-        train(model, pictures, settings, validation=validation, run=folder, resume=not options.fresh)
-    except KeyboardInterrupt:
-        if main_process() and not storage.is_model(folder / "model"):
-            command = [argument for argument in options.arguments if argument != "--fresh"]
-            note(f"\nStopped. To go on: vaelib train {shlex.join(command)}")
+    chosen = dataclasses.replace(shown, model=config, train=settings)
+    command = shlex.join(argument for argument in options.arguments if argument != "--fresh")
+    go_on = f"vaelib train {command}"
+    if not train_preset(chosen, (pictures, validation), pictures_of, folder, resume=not options.fresh, go_on=go_on):
         return 130
     if main_process():
         note(f"Finished: {folder / 'model'}. Look at it with `vaelib sample {folder.name}`")
     return 0
+
+
+def train_preset(
+    chosen: "Preset",
+    pictures: "Pictures",
+    pictures_of: Callable[[int], "Pictures"],
+    folder: Path,
+    *,
+    resume: bool,
+    go_on: str,
+) -> bool:
+    """Train all that a preset describes: what comes before the first step, then the steps.
+
+    Args:
+        chosen: its model fits the pictures.
+        pictures: those to learn from, and those for validation or None; `pictures_of`: of another side, for stages.
+        folder: of the run.
+        resume: go on with what the folder holds; else it is thrown away.
+        go_on: the command that goes on after Ctrl-C, to be named then.
+    Returns:
+        Whether the training came to its end; else Ctrl-C stopped it.
+    """
+    images, validation = pictures
+    model = chosen.build()
+    if main_process():
+        note(f"{folder}: {type(model).__name__} on {len(images):,} {images.name}, {shape_text(images.image_shape)}")
+    begins = not resume or find_checkpoint(folder) is None
+    try:
+        if begins and chosen.pretrain_encoder and isinstance(model, WAE):
+            model.pretrain_encoder(images, seed=chosen.train.seed)
+        if begins and chosen.stages:
+            model = train_stages(chosen.model, chosen.stages, pictures_of, folder, resume=resume)
+        train(model, images, chosen.train, validation=validation, run=folder, resume=resume)
+    except KeyboardInterrupt:
+        if main_process() and not storage.is_model(folder / "model"):
+            note(f"\nStopped. To go on: {go_on}")
+        return False
+    return True
 
 
 def training_settings(config: "TrainConfig", options: argparse.Namespace) -> "TrainConfig":

@@ -72,7 +72,7 @@ class Family:
         training: of every one; the seed is the member's.
         data: the images of a split.
         measure: a trained model → its numbers by name, and tensors (pictures, maps) by name.
-        shipped_seeds: whose weights the zoo holds; None for those of all.
+        shipped: names of the members whose weights the zoo holds; None for all. Of the others it holds the results.
     """
 
     name: str
@@ -81,7 +81,12 @@ class Family:
     training: TrainConfig
     data: Callable[[str], ImageSet] = field(repr=False)
     measure: Callable[[Model], tuple[dict[str, Any], dict[str, Tensor]]] = field(repr=False)
-    shipped_seeds: tuple[int, ...] | None = None
+    shipped: tuple[str, ...] | None = None
+
+    @property
+    def shipped_members(self) -> tuple[Member, ...]:
+        """The members whose weights the zoo holds, in order."""
+        return tuple(member for member in self.members if self.shipped is None or member.name in self.shipped)
 
     @property
     def settings(self) -> tuple[str, ...]:
@@ -109,7 +114,7 @@ class Family:
             FileNotFoundError: its weights are not shipped, only its results.
         """
         member = self.member(name)
-        file = FOLDER / f"{self.name}.safetensors"
+        file = self.weights_file
         prefix = f"{name}/"
         weights = {}
         if file.exists():
@@ -136,6 +141,11 @@ class Family:
     def pictures(self) -> dict[str, Tensor]:
         """Tensors that were kept of the measurement, as `member/what`: pictures (uint8) and maps."""
         return load_file(FOLDER / f"{self.name}-pictures.safetensors")
+
+    @property
+    def weights_file(self) -> Path:
+        """Where the weights of the shipped members are; no such file where none are."""
+        return FOLDER / f"{self.name}.safetensors"
 
     @property
     def results_file(self) -> Path:

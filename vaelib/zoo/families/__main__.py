@@ -32,14 +32,18 @@ def train_members(some: Family, members: Sequence[Member]) -> None:
 
 
 def ship(some: Family) -> Path:
-    """Put the weights of the runs that are to be shipped into one file of the zoo, in half precision."""
+    """Put the weights of the runs that are to be shipped into one file of the zoo, in half precision.
+
+    Raises:
+        ValueError: the zoo holds no weights of this family.
+    """
+    if not some.shipped_members:
+        raise ValueError(f"of the family {some.name} the zoo holds results and no weights: there is nothing to ship")
     weights: dict[str, Tensor] = {}
-    for member in some.members:
-        if some.shipped_seeds is not None and member.seed not in some.shipped_seeds:
-            continue
+    for member in some.shipped_members:
         model = storage.load(some.run(member) / "model")
         weights |= {f"{member.name}/{name}": tensor for name, tensor in model.state_dict().items()}
-    file = FOLDER / f"{some.name}.safetensors"
+    file = some.weights_file
     partial = file.with_suffix(".partial")
     storage.write_tensors(weights, partial, half=True)
     partial.replace(file)

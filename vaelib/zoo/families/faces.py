@@ -83,4 +83,5 @@ FAMILY = Family(
     training=preset("vae", "cpu").train,
     data=images,
     measure=measure,
+    shipped=(),
 )
