@@ -147,7 +147,7 @@ def test_every_option_of_every_command_has_a_help_text_and_every_command_has_exa
         (["train", "vae", "--likelihood", "fixed-gaussian:variance=0"], "variance should be positive and finite"),
         (["train", "vae", "--network", "convolutional:32"], "after convolutional: should come option=value, not '32'"),
         (["train", "vae", "--resume", "--fresh"], "not allowed with argument"),
-        (["evaluate", "--features", "inception"], "--features should be one of efficientnet-lite0, .*none"),
+        (["evaluate", "--features", "incepton"], "--features should be .*, inception, none.* Did you mean 'inception'"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_named_and_exits_with_2(

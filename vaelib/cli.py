@@ -23,6 +23,8 @@ COMMANDS = {
     "sample": "draw new pictures from a trained model",
     "reconstruct": "send pictures through a trained model and compare",
     "evaluate": "measure a trained model against its test data",
+    "compare": "measure several trained models with the same images, and write a report",
+    "zoo": "list the trained models that come with vaelib, show, copy or retrain one",
     "import-nvae": "read published NVAE weights into a model folder",
 }
 

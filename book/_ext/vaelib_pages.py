@@ -1,4 +1,4 @@
-"""What the book's reference pages take from the code: docstrings, data cards and the help of the command line.
+"""What the book's reference pages take from the code: docstrings, data and model cards, the command line's help.
 
 vaelib's docstrings are plain prose with single backticks and indented examples, written for people who read the source.
 Sphinx reads them as reStructuredText, where `|z|`, `*` and a trailing underscore mean something else; here they are
@@ -17,6 +17,7 @@ from sphinx.application import Sphinx
 from sphinx.domains.python import PyClasslike
 from sphinx.util.docutils import SphinxDirective
 from vaelib.data import DataCard, cards
+from vaelib.zoo.cards import cards as model_cards
 
 LITERAL = re.compile(r"(``.+?``|`[^`\n]*`)")
 MARKUP = re.compile(r"[*|]|(?<=\w)_(?!\w)")
@@ -89,6 +90,37 @@ def card_markdown(card: DataCard) -> list[str]:
     return [line for term, value in card.rows().items() for line in (term, f": {value}", "")]
 
 
+class ZooTable(SphinxDirective):
+    """`{zoo-table}`: the models of the zoo, one a row, each with a link to its card."""
+
+    def run(self) -> list[nodes.Node]:
+        source = StringList()
+        lines = ["| name | kind | images | parameters | weights | licence |", "|---|---|---|---|---|---|"]
+        for name, card in model_cards().items():
+            shape = "×".join(map(str, card.image_shape))
+            size = f"{card.weights_bytes / 1e6:.1f} MB"
+            link = f"[`{name}`](model-{name})"
+            lines.append(f"| {link} | {card.kind} | {shape} | {card.parameters:,} | {size} | {card.licence} |")
+        for line in lines:
+            source.append(line, "the list of the zoo")
+        container = nodes.Element()
+        self.state.nested_parse(source, self.content_offset, container)
+        return container.children
+
+
+class ModelCards(SphinxDirective):
+    """`{model-cards}`: one section for each model of the zoo, from `vaelib.zoo.cards`."""
+
+    def run(self) -> list[nodes.Node]:
+        source = StringList()
+        for name, card in model_cards().items():
+            for line in [f"(model-{name})=", *card.markdown(level=3).splitlines(), ""]:
+                source.append(line, f"the model card of {name}")
+        container = nodes.Element()
+        self.state.nested_parse(source, self.content_offset, container, match_titles=True)
+        return container.children
+
+
 class CommandHelp(SphinxDirective):
     """`{command-help}`: what `vaelib …` prints with `--help`, asked at build time."""
 
@@ -123,5 +155,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
         if kind.name == "variable":
             kind.label = "Attributes"
     app.add_directive("data-cards", DataCards)
+    app.add_directive("zoo-table", ZooTable)
+    app.add_directive("model-cards", ModelCards)
     app.add_directive("command-help", CommandHelp)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -8,7 +8,15 @@ import torch
 from torch import nn
 
 from vaelib.data import Batch, ImageSet
-from vaelib.evaluation import FEATURES, FeatureNetwork, active_units, evaluate
+from vaelib.evaluation import (
+    FEATURES,
+    FeatureNetwork,
+    active_units,
+    evaluate,
+    image_psnr,
+    image_ssim,
+    manifold_scores,
+)
 from vaelib.models import VAE, Autoencoder, AutoencoderConfig, Loss, Model, VAEConfig
 from vaelib.networks import Convolutional, Linear
 from vaelib.probability import (
@@ -79,6 +87,8 @@ class Copier(Model):
 def test_numbers_of_a_model_whose_answers_are_known(data):
     results = evaluate(Copier(), data, samples=60, features="pixels")
     assert results["reconstruction_mse"].value == 0
+    assert results["reconstruction_psnr"].value == pytest.approx(10 * math.log10(12 * 255**2))
+    assert "reconstruction_ssim" not in results, "images smaller than its window"
     assert results["frechet_reconstructions"].value < 1e-3
     assert results["frechet_samples"] > results["frechet_reconstructions"]
     assert results["kernel_samples"] > results["kernel_reconstructions"]
@@ -157,6 +167,7 @@ def test_a_deterministic_autoencoder_has_no_samples_and_no_rate(data):
     assert set(evaluate(model, data, features="pixels")) == {
         "distortion",
         "reconstruction_mse",
+        "reconstruction_psnr",
         "frechet_reconstructions",
         "kernel_reconstructions",
         "sharpness_data",
@@ -173,6 +184,42 @@ def test_reconstruction_error_is_the_mean_square_over_pixels(data):
     assert measured.value == pytest.approx(errors.mean(), rel=1e-5)
     assert measured.standard_error == pytest.approx(errors.mean(axis=(1, 2, 3)).std(ddof=1) / math.sqrt(60), rel=1e-4)
     assert measured.protocol.key == "toy v1"
+
+
+def test_precision_to_coverage_are_those_of_the_model_s_samples(data):
+    model = small_vae()
+    results = evaluate(model, data, samples=60, seed=4, features="pixels")
+    samples = model.sample(60, generator=torch.Generator().manual_seed(4))
+    direct = manifold_scores(data, samples, features="pixels", subject="samples", seed=4)
+    for name in ("precision", "recall", "density", "coverage"):
+        assert results[name] == getattr(direct, name)
+    # Samples of an untrained VAE are grey, far from images of noise.
+    assert results["coverage"].value < 0.2
+
+
+def test_images_are_put_through_the_feature_network_once_each(data, monkeypatch):
+    seen = []
+
+    class Counting(nn.Flatten):
+        def forward(self, images):
+            seen.append(len(images))
+            return super().forward(images)
+
+    monkeypatch.setitem(FEATURES, "counting", FeatureNetwork("counting", 64, "all", "none", "counted", Counting))
+    evaluate(small_vae(), data, samples=50, features="counting")
+    assert sum(seen) == 3 * 50, "real images, samples and reconstructions"
+
+
+def test_psnr_and_ssim_of_reconstructions(generator):
+    images = torch.randint(256, (40, 1, 16, 16), generator=generator, dtype=torch.uint8)
+    data = ImageSet(images, "toy", "test", "toy v2")
+    model = VAE(VAEConfig(image_shape=(1, 16, 16), latent_dimension=3, network=Linear()))
+    results = evaluate(model, data, features=None)
+    originals = data.batch(slice(None)).images
+    rebuilt = model.reconstruct(originals)
+    assert results["reconstruction_psnr"].value == pytest.approx(image_psnr(rebuilt, originals).mean().item())
+    assert results["reconstruction_ssim"].value == pytest.approx(image_ssim(rebuilt, originals).mean().item(), abs=1e-5)
+    assert results["reconstruction_ssim"].protocol.key == "toy v2"
 
 
 def test_fewer_samples_than_data_use_the_first_images_and_say_so(data):

@@ -1,25 +1,12 @@
-"""The floor that every generative model must beat, and the log that goes into the zoo."""
+"""The log that goes into the zoo, and what is said where nothing was measured."""
 
 import json
 
 import pytest
-import torch
 
 from vaelib import zoo
 from vaelib.zoo.add import log_of
-from vaelib.zoo.measure import COMPONENTS, gaussian_of_components, main
-
-
-def test_the_gaussian_has_the_mean_and_the_leading_covariance_of_its_images():
-    torch.manual_seed(0)
-    # Rank 3 in 200 dimensions, well inside [0, 1], so that nothing is cut.
-    directions, codes = torch.linalg.qr(torch.randn(192, 3))[0], torch.randn(4000, 3) * torch.tensor([0.3, 0.2, 0.1])
-    images = (0.5 + codes @ directions.T).unflatten(1, (3, 8, 8))
-    drawn = gaussian_of_components(images, 20_000, torch.Generator().manual_seed(0)).flatten(1)
-    torch.testing.assert_close(drawn.mean(0), images.flatten(1).mean(0), atol=0.01, rtol=0)
-    found = torch.cov((drawn @ directions).T).diagonal().sqrt()
-    torch.testing.assert_close(found, torch.tensor([0.3, 0.2, 0.1]), atol=0.01, rtol=0.05)
-    assert torch.linalg.matrix_rank(drawn[:500] - drawn.mean(0), rtol=1e-3) <= COMPONENTS
+from vaelib.zoo.measure import main
 
 
 def test_the_log_counts_over_all_stages(tmp_path):

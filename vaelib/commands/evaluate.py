@@ -2,11 +2,20 @@
 
 import argparse
 import json
-import os
 from typing import Any
 
-from vaelib.commands.options import UsageError, at_least_one, output_file, positive, seed
-from vaelib.commands.runs import add_data, add_run, held_out_images, note, open_trained, table
+from vaelib.commands.options import at_least_one, output_file, positive, seed
+from vaelib.commands.runs import (
+    add_data,
+    add_features,
+    add_run,
+    checked_features,
+    held_out_images,
+    note,
+    open_trained,
+    table,
+    write_text,
+)
 
 EXAMPLES = """
   vaelib evaluate                                  the newest run, on the data it was trained on
@@ -26,12 +35,7 @@ def add_options(parser: Any, arguments: list[str]) -> None:
         metavar="N",
         help="how many pictures of the model and of the test split (default: 2000)",
     )
-    parser.add_argument(
-        "--features",
-        metavar="NAME",
-        default="efficientnet-lite0",
-        help="network of the Fréchet and kernel distances; none leaves them out (default: efficientnet-lite0)",
-    )
+    add_features(parser)
     parser.add_argument("--temperature", type=positive, default=1.0, metavar="X", help="of the samples (default: 1)")
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of every draw (default: 0)")
     parser.add_argument(
@@ -41,15 +45,10 @@ def add_options(parser: Any, arguments: list[str]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure, print a table and write the JSON."""
-    from vaelib.config import near_miss, to_dict
-    from vaelib.evaluation import FEATURES, evaluate
+    from vaelib.config import to_dict
+    from vaelib.evaluation import evaluate
 
-    features = None if options.features == "none" else options.features
-    if features is not None and features not in FEATURES:
-        known = [*FEATURES, "none"]
-        raise UsageError(
-            f"--features should be one of {', '.join(known)}, not {features!r}.{near_miss(features, known)}"
-        )
+    features = checked_features(options.features)
     trained = open_trained(options.run)
     images = held_out_images(trained, options.data, options.crop, options.samples)
     results = evaluate(
@@ -66,9 +65,6 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         values = {name: to_dict(result) for name, result in results.items()}
         text = json.dumps({"model": trained.source, "measurements": values}, indent=2, ensure_ascii=False)
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        partial = options.json.with_name(f".{options.json.name}.{os.getpid()}.partial")
-        partial.write_text(text + "\n", encoding="utf-8")
-        partial.replace(options.json)
+        write_text(text + "\n", options.json)
         note(f"Written to {options.json}")
     return 0

@@ -154,6 +154,8 @@ def parameters_by_part(model: "nn.Module") -> dict[str, int]:
 
 def forward_flops(model: "Model") -> dict[str, int]:
     """Floating-point operations of encoding and of decoding one image."""
+    import copy
+
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -161,6 +163,8 @@ def forward_flops(model: "Model") -> dict[str, int]:
     from vaelib.models import ConditionalVAE
 
     counts: dict[str, int] = {}
+    # The counter hooks into every input that wants a gradient, and fails at a view of a parameter under no_grad.
+    model = copy.deepcopy(model).requires_grad_(False)
     if isinstance(model, ConditionalVAE):
         model = model.given((0,) * len(model.config.label_sizes))  # any label costs the same
     with torch.no_grad():

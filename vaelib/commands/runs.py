@@ -1,6 +1,8 @@
 """Which trained model a command means, and where its pictures go."""
 
+import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +38,31 @@ def add_data(parser: Any) -> None:
     parser.add_argument(
         "--crop", metavar="NAME", help="a published crop (default: that of the data the model was trained on, if any)"
     )
+
+
+def add_features(parser: Any) -> None:
+    """The option --features of commands that compare images."""
+    parser.add_argument(
+        "--features",
+        metavar="NAME",
+        default="efficientnet-lite0",
+        help="network that distances, precision and coverage compare by: efficientnet-lite0 (default), inception for "
+        "FID, or none to leave them out",
+    )
+
+
+def checked_features(name: str) -> str | None:
+    """What --features names; None for "none".
+
+    Raises:
+        UsageError: no such network; the message names the near miss.
+    """
+    from vaelib.evaluation import FEATURES
+
+    known = [*FEATURES, "none"]
+    if name not in known:
+        raise UsageError(f"--features should be one of {', '.join(known)}, not {name!r}.{near_miss(name, known)}")
+    return None if name == "none" else name
 
 
 def add_label(parser: Any, meaning: str) -> None:
@@ -131,8 +158,8 @@ def open_trained(source: str | None) -> Trained:
     return Trained(source, storage.load(folder).to(device), card)
 
 
-def held_out_images(trained: Trained, data: str | None, crop: str | None, count: int) -> "ImageSet":
-    """At most `count` test images of the data a model was trained on, or of other data of the same shape.
+def held_out_images(trained: Trained, data: str | None, crop: str | None, count: int | None) -> "ImageSet":
+    """At most `count` test images (None: all) of the data a model was trained on, or of other data of the same shape.
 
     Raises:
         ValueError: the card names no data and the user did not either, or their shape is not the model's.
@@ -200,3 +227,24 @@ def table(rows: Sequence[tuple[str, ...]], indent: str = "  ") -> str:
 def note(message: str) -> None:
     """A remark beside the answer: to stderr, so that the answer can go into a file."""
     print(message, file=sys.stderr)
+
+
+def check_writable(file: Path) -> None:
+    """Raise a UsageError unless the file can be written; its folder is made when it is not there."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=file.parent):
+            return
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror or error}") from error
+
+
+def write_text(text: str, file: Path) -> None:
+    """Write a file, whole or not at all; folders are made."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)

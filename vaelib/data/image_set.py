@@ -76,13 +76,15 @@ class ImageSet:
         return Batch(self.images[indices].float().div_(255), labels)
 
     def take(self, count: int) -> "ImageSet":
-        """The first `count` images as a set of their own.
+        """The first `count` images as a set of their own; all of them are the set itself.
 
         Raises:
             ValueError: fewer than one, or more than there are.
         """
         if not 1 <= count <= len(self):
             raise ValueError(f"count should be from 1 to {len(self)}, the size of this set, not {count}")
+        if count == len(self):
+            return self  # of the same images, a protocol shall say the same
         labels = None if self.labels is None else self.labels[:count]
         key = f"{self.key} first {count}"
         return ImageSet(self.images[:count], self.name, self.split, key, labels, self.label_names, self.crop)

@@ -1,25 +1,25 @@
 """Distances between two sets of images: how far apart their features are, as clouds.
 
 The Fréchet distance compares the mean and covariance of the features. It is the formula of the FID of Heusel et al.
-2017 on other features, so its numbers are not FIDs, and no FID from a paper may stand beside them. The kernel distance
-is the squared maximum mean discrepancy with the cubic kernel of the KID (Bińkowski et al. 2018), again on other
-features. It is unbiased at any number of images and comes with a standard error; the Fréchet distance has neither
-virtue.
+2017, and with the default features its numbers are not FIDs, and no FID from a paper may stand beside them. Only with
+`features="inception"` is it called FID; even so, papers differ in crop, resize and counts, which its protocol states.
+The kernel distance is the squared maximum mean discrepancy with the cubic kernel of the KID (Bińkowski et al. 2018),
+and is called KID with those features alone. It is unbiased at any number of images and comes with a standard error; the
+Fréchet distance has neither virtue.
 """
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from vaelib.data.image_set import ImageSet
-from vaelib.evaluation.features import feature_network, image_features
-from vaelib.evaluation.pictures import check_pictures
-from vaelib.evaluation.protocol import Measurement, Protocol
+from vaelib.evaluation.compared import ComparedFeatures
+from vaelib.evaluation.protocol import Measurement
 
-MINIMUM_IMAGES = 32
-"""Below this, distances are refused: a covariance of a handful of images says nothing."""
+FID_IMAGES = 10_000
+"""Of fewer, on either side, an FID carries a warning: Heusel et al. 2017 advise at least as many."""
 
 
 def frechet_distance(
@@ -46,7 +46,7 @@ def frechet_distance(
     Raises:
         ValueError: shapes that differ, values out of range, fewer than 32 images.
     """
-    return _Compared.of(real, generated, features, chunk).frechet(subject, seed)
+    return frechet_of(ComparedFeatures.of(real, generated, features, chunk), subject, seed)
 
 
 def kernel_distance(
@@ -73,7 +73,7 @@ def kernel_distance(
     Raises:
         ValueError: shapes that differ, values out of range, fewer than 32 images or than two to a subset.
     """
-    return _Compared.of(real, generated, features, chunk).kernel(subject, seed, subsets)
+    return kernel_of(ComparedFeatures.of(real, generated, features, chunk), subject, seed, subsets)
 
 
 def distances(
@@ -87,8 +87,8 @@ def distances(
     seed: int = 0,
 ) -> tuple[Measurement, Measurement]:
     """The Fréchet and the kernel distance, with the features computed once. Arguments and errors as above."""
-    compared = _Compared.of(real, generated, features, chunk)
-    return compared.frechet(subject, seed), compared.kernel(subject, seed, subsets)
+    compared = ComparedFeatures.of(real, generated, features, chunk)
+    return frechet_of(compared, subject, seed), kernel_of(compared, subject, seed, subsets)
 
 
 def frechet_between_features(real: Tensor, generated: Tensor) -> float:
@@ -167,71 +167,31 @@ class _AlreadyFeatures(nn.Module):
         return features
 
 
-@dataclass(frozen=True)
-class _Compared:
-    """The features of two sets of images that have been found fit to compare, and what a protocol says about both."""
-
-    real: Tensor
-    generated: Tensor
-    protocol: Protocol
-
-    @classmethod
-    def of(cls, real: Tensor | ImageSet, generated: Tensor | ImageSet, features: str, chunk: int | None) -> "_Compared":
-        shapes = [_check_and_shape(real, "real images"), _check_and_shape(generated, "generated images")]
-        if shapes[0] != shapes[1]:
-            raise ValueError(
-                f"real images are {shapes[0]} but generated images {shapes[1]}: compare images of one shape"
-            )
-        network = feature_network(features)
-        known = real if isinstance(real, ImageSet) else None
-        protocol = Protocol(
-            metric="",
-            image_shape=shapes[0],
-            features=network.name,
-            layer=network.layer,
-            resize=network.resize,
-            weights=network.weights,
-            data=known.name if known else None,
-            split=known.split if known else None,
-            key=known.key if known else None,
-            samples=len(generated),
-            reference_samples=len(real),
-        )
-        return cls(
-            image_features(real, features, chunk=chunk), image_features(generated, features, chunk=chunk), protocol
-        )
-
-    def frechet(self, subject: str, seed: int | None) -> Measurement:
-        dimension, fewest = self.real.shape[1], min(len(self.real), len(self.generated))
-        protocol = replace(
-            self.protocol,
-            metric="Fréchet distance",
-            depends_on_samples=True,
-            subject=subject,
-            seed=seed,
-            warning=f"biased upwards: fewer images than the {dimension:,} features" if fewest <= dimension else "",
-        )
-        return Measurement(frechet_between_features(self.real, self.generated), protocol)
-
-    def kernel(self, subject: str, seed: int, subsets: int) -> Measurement:
-        value, error = kernel_between_features(self.real, self.generated, subsets=subsets, seed=seed)
-        protocol = replace(
-            self.protocol,
-            metric="kernel distance",
-            definition="squared MMD, kernel (x·y / d + 1)³",
-            subject=subject,
-            seed=seed,
-            notes=(f"standard error over {subsets} disjoint subsets",),
-        )
-        return Measurement(value, protocol, error)
+def frechet_of(compared: ComparedFeatures, subject: str = "", seed: int | None = None) -> Measurement:
+    """`frechet_distance` of images whose features are known."""
+    dimension, fewest = compared.real.shape[1], min(len(compared.real), len(compared.generated))
+    warning = ""
+    if fewest <= dimension:
+        warning = f"biased upwards: fewer images than the {dimension:,} features"
+    elif compared.standard and fewest < FID_IMAGES:
+        warning = f"biased upwards: an FID is of {FID_IMAGES:,} images or more"
+    protocol = replace(
+        compared.protocol_of("FID" if compared.standard else "Fréchet distance", "", subject, seed),
+        depends_on_samples=True,
+        warning=warning,
+    )
+    return Measurement(frechet_between_features(compared.real, compared.generated), protocol)
 
 
-def _check_and_shape(images: Tensor | ImageSet, what: str) -> tuple[int, ...]:
-    if isinstance(images, Tensor):
-        check_pictures(images, what)
-    if len(images) < MINIMUM_IMAGES:
-        raise ValueError(f"a distance takes at least {MINIMUM_IMAGES} {what}, better thousands, not {len(images)}")
-    return tuple(images.shape[1:]) if isinstance(images, Tensor) else images.image_shape
+def kernel_of(compared: ComparedFeatures, subject: str = "", seed: int = 0, subsets: int = 10) -> Measurement:
+    """`kernel_distance` of images whose features are known."""
+    value, error = kernel_between_features(compared.real, compared.generated, subsets=subsets, seed=seed)
+    metric = "KID" if compared.standard else "kernel distance"
+    protocol = replace(
+        compared.protocol_of(metric, "squared MMD, kernel (x·y / d + 1)³", subject, seed),
+        notes=(f"standard error over {subsets} disjoint subsets",),
+    )
+    return Measurement(value, protocol, error)
 
 
 def _check_features(real: Tensor, generated: Tensor) -> None:

@@ -6,6 +6,7 @@ Example:
 """
 
 from collections.abc import Iterator
+from dataclasses import fields
 from math import prod
 
 import torch
@@ -14,12 +15,20 @@ from torch import Tensor
 from vaelib.console import progress_bar
 from vaelib.data.image_set import Batch, ImageSet, slices
 from vaelib.data.pixels import dequantise
-from vaelib.evaluation.distances import MINIMUM_IMAGES, distances
+from vaelib.evaluation.compared import MINIMUM_IMAGES, ComparedFeatures
+from vaelib.evaluation.distances import frechet_of, kernel_of
+from vaelib.evaluation.features import image_features
 from vaelib.evaluation.inputs import Counted, conditions, seeded
+from vaelib.evaluation.manifold import scores_of
 from vaelib.evaluation.protocol import Measurement, Protocol
+from vaelib.evaluation.reconstruction import SSIM_WINDOW, psnr, squared_error, ssim
 from vaelib.evaluation.sharpness import mean_over_images, sharpness, sharpness_closeness
 from vaelib.models.base import Model, Progress, inference
 from vaelib.probability import bits_per_dimension
+
+RECONSTRUCTIONS = 2_000
+"""How many reconstructions are compared by features, at most. They only bound what samples can reach, and features are
+what takes the time."""
 
 
 @inference
@@ -39,10 +48,14 @@ def evaluate(
 
     - `negative_elbo`, `distortion`, `rate` in nats per image, and `bits_per_dimension`, from one sample of z per image
       (of a model without a rate only the distortion);
-    - `reconstruction_mse`: squared error per pixel and channel, on the [0, 1] scale;
-    - `frechet_samples`, `kernel_samples`, `frechet_reconstructions`, `kernel_reconstructions`: distances to the data. A
-      reconstruction is compared with a set that holds its own original, so these flatter; they bound what samples of
-      this decoder can reach, and are no rival to a sample's distance;
+    - `reconstruction_mse`: squared error per pixel and channel, on the [0, 1] scale; `reconstruction_psnr` in decibels;
+      `reconstruction_ssim`, of images of at least 11 × 11;
+    - `frechet_samples`, `kernel_samples`: distances to the data;
+    - `precision`, `recall`, `density`, `coverage` of the samples: how well they lie among real images (first and third)
+      and how many kinds of real images they reach; see `manifold_scores`, also for what a perfect model would have;
+    - `frechet_reconstructions`, `kernel_reconstructions`, of the first 2,000 images at most. A reconstruction is
+      compared with a set that holds its own original, so these flatter; they bound what samples of this decoder can
+      reach, and are no rival to a sample's distance;
     - `sharpness_data`, `sharpness_samples`, `sharpness_reconstructions`, and how close the last two come to the first:
       `sharpness_closeness_samples`, `sharpness_closeness_reconstructions`, 1 when equal, less when blurred or noisy.
 
@@ -56,13 +69,14 @@ def evaluate(
         samples: how many images to draw, and how many real ones to use at most. A Fréchet distance wants more than the
             1,280 features; 10,000 are better than 2,000.
         seed: of all draws.
-        features: the feature network of the distances (see `FEATURES`), or None to leave the distances out.
+        features: the feature network (see `FEATURES`), or None to leave out what compares by features.
         temperature: of the samples.
         chunk: images at a time.
     Returns:
         Measurements by name.
     Raises:
-        ValueError: images of another shape than the model's, too few for the distances, unknown features.
+        ValueError: images of another shape than the model's, too few to compare, unknown features.
+        DataUnavailable: the weights of the feature network cannot be had.
     """
     if data.image_shape != tuple(model.image_shape):
         raise ValueError(f"{data.name} has images {data.image_shape}, but the model was built for {model.image_shape}")
@@ -70,8 +84,15 @@ def evaluate(
     if min(samples, len(data)) < fewest:
         raise ValueError(f"this takes at least {fewest} images and samples, not {len(data)} and {samples}")
     real = data if len(data) <= samples else data.take(samples)
+    if features:
+        # Computed now and kept, so that what is missing here is missed before the model has worked for an hour.
+        image_features(real, features)
     results = _objective(model, real, seed, chunk)
-    reconstructions, results["reconstruction_mse"] = _reconstruct(model, real, chunk)
+    reconstructions = _reconstruct(model, real, chunk)
+    results["reconstruction_mse"] = squared_error(reconstructions, real)
+    results["reconstruction_psnr"] = psnr(reconstructions, real)
+    if min(real.image_shape[1:]) >= SSIM_WINDOW:
+        results["reconstruction_ssim"] = ssim(reconstructions, real)
 
     drawn = _samples(model, samples, seed, temperature, chunk)
     pictures = {} if drawn is None else {"samples": drawn}
@@ -80,8 +101,13 @@ def evaluate(
     named = {"samples": f"samples{at}", "reconstructions": "reconstructions"}
     if features:
         for subject, images in pictures.items():
-            pair = distances(real, images, features=features, subject=named[subject], seed=seed)
-            results[f"frechet_{subject}"], results[f"kernel_{subject}"] = pair
+            some = len(images) if subject == "samples" else RECONSTRUCTIONS
+            compared = ComparedFeatures.of(real.take(min(some, len(real))), images[:some], features)
+            results[f"frechet_{subject}"] = frechet_of(compared, named[subject], seed)
+            results[f"kernel_{subject}"] = kernel_of(compared, named[subject], seed)
+            if subject == "samples":
+                scores = scores_of(compared, named[subject], seed)
+                results |= {field.name: getattr(scores, field.name) for field in fields(scores)}
     results["sharpness_data"] = sharpness(real)
     for subject, images in pictures.items():
         results[f"sharpness_{subject}"] = sharpness(images, subject=named[subject])
@@ -130,15 +156,12 @@ def _objective(model: Model, real: ImageSet, seed: int, chunk: int) -> dict[str,
     return results
 
 
-def _reconstruct(model: Model, real: ImageSet, chunk: int) -> tuple[Tensor, Measurement]:
-    images, errors = [], []
-    for batch in _batches(real, chunk, "reconstructions"):
-        images.append(model.reconstruct(batch.images, *conditions(model, batch), chunk=chunk).float().cpu())
-        errors.append((images[-1] - batch.images).square().flatten(1).mean(dim=1))
-    protocol = _protocol(
-        real, "mean squared error", "", "mean over pixels and channels, [0, 1] scale", "reconstructions", None
-    )
-    return torch.cat(images), mean_over_images(torch.cat(errors), protocol)
+def _reconstruct(model: Model, real: ImageSet, chunk: int) -> Tensor:
+    images = [
+        model.reconstruct(batch.images, *conditions(model, batch), chunk=chunk).float().cpu()
+        for batch in _batches(real, chunk, "reconstructions")
+    ]
+    return torch.cat(images)
 
 
 def _samples(model: Model, count: int, seed: int, temperature: float, chunk: int) -> Tensor | None:

@@ -1,8 +1,9 @@
 """Networks that turn an image into the features that distances compare, by name.
 
 Example:
-    features = image_features(images)             # efficientnet-lite0: offline, (N, 1280)
-    FEATURES["mine"] = FeatureNetwork("mine", …)  # another network, until Python ends
+    features = image_features(images)               # efficientnet-lite0: offline, (N, 1280)
+    features = image_features(images, "inception")  # the features of FID: (N, 2048)
+    FEATURES["mine"] = FeatureNetwork("mine", …)    # another network, until Python ends
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from vaelib.config import near_miss
 from vaelib.console import progress_bar
 from vaelib.data.cache import cache_folder, written_whole
 from vaelib.data.image_set import ImageSet
+from vaelib.evaluation import inception
 from vaelib.evaluation.efficientnet_lite import (
     FEATURE_DIMENSION,
     INPUT_SIZE,
@@ -35,6 +37,7 @@ class FeatureNetwork:
         dimension: of the features.
         layer, resize, weights: in words; two networks that differ in any of them must say so here.
         build: gives the trained module in eval mode: images (B, C, H, W) in [0, 1] → (B, dimension).
+        standard: whether these are the features by which FID and KID are defined, so that distances may bear the names.
     """
 
     name: str
@@ -43,6 +46,7 @@ class FeatureNetwork:
     resize: str
     weights: str
     build: Callable[[], nn.Module]
+    standard: bool = False
 
 
 FEATURES: dict[str, FeatureNetwork] = {
@@ -53,9 +57,23 @@ FEATURES: dict[str, FeatureNetwork] = {
         resize=f"bilinear with antialiasing to {INPUT_SIZE}, (bytes − 127) / 128, grey as three equal channels",
         weights=f"{WEIGHTS_WHEEL.name} {WEIGHTS_WHEEL.version}, sha256 {WEIGHTS_WHEEL.sha256[:12]}",
         build=efficientnet_lite0,
-    )
+    ),
+    "inception": FeatureNetwork(
+        name="inception",
+        dimension=inception.FEATURE_DIMENSION,
+        layer="global average pool before the classifier (pool3, 2048)",
+        resize="rounded to bytes, TensorFlow 1 bilinear to 299, (bytes − 128) / 128, grey as three equal channels",
+        weights=f"{inception.WEIGHTS.name}, sha256 {inception.WEIGHTS.sha256[:12]}",
+        build=inception.inception,
+        standard=True,
+    ),
 }
-"""Every feature network by name; `efficientnet-lite0` needs no download beyond the package index."""
+"""Every feature network by name.
+
+`efficientnet-lite0` needs no download beyond the package index. `inception` is the network of FID and KID, whose
+weights (96 MB) are on no package index: without them, the error says what to install, what to fetch and where to put
+it.
+"""
 
 
 def feature_network(name: str) -> FeatureNetwork:

@@ -4,6 +4,7 @@ Every function returns a matplotlib figure that shows itself once, as the value 
 """
 
 from vaelib.visual.charts import bars, histograms, lines
+from vaelib.visual.comparison_page import comparison_page
 from vaelib.visual.diagrams import Diagram
 from vaelib.visual.explorer import LatentExplorer
 from vaelib.visual.pictures import image_grid, image_rows, interpolation_strip, traversal_grid
@@ -19,6 +20,7 @@ __all__ = [
     "Diagram",
     "LatentExplorer",
     "bars",
+    "comparison_page",
     "histograms",
     "image_grid",
     "image_rows",

@@ -13,32 +13,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from vaelib import evaluation, zoo
 from vaelib.config import near_miss
 from vaelib.data import ImageSet, load
+from vaelib.evaluation.floors import gaussian_of_components
 from vaelib.models import NVAE, Model
 
-IMAGES, COMPONENTS, VAE = 2_000, 100, "vae-faces64"
+IMAGES, VAE = 2_000, "vae-faces64"
 COOL, PASSES = 0.5, 20
-
-
-def gaussian_of_components(training: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Images drawn from a Gaussian fitted to 100 principal components of training images.
-
-    Args:
-        training: (N, C, H, W).
-        count: images to draw.
-    Returns:
-        (count, C, H, W), cut to [0, 1].
-    """
-    flat = training.flatten(1)
-    mean = flat.mean(dim=0)
-    _, singular, components = torch.svd_lowrank(flat - mean, q=COMPONENTS + 20, niter=4)
-    deviations = singular[:COMPONENTS] / (len(flat) - 1) ** 0.5
-    codes = deviations * torch.randn(count, COMPONENTS, generator=generator)
-    return (mean + codes @ components[:, :COMPONENTS].T).unflatten(1, training.shape[1:]).clamp(0, 1)
 
 
 def measure(model: Model, *, images: int = IMAGES) -> dict[str, Any]:

@@ -45,6 +45,7 @@ class Member:
         seed: of weights, order and noise.
         kind, config: of the model.
         training: its own settings, where they are not the family's.
+        start: a model of the zoo whose weights it begins with; without one it begins with random weights.
     """
 
     name: str
@@ -54,11 +55,17 @@ class Member:
     kind: str
     config: Any
     training: TrainConfig | None = None
+    start: str | None = None
 
     def build(self) -> Model:
-        """The untrained model; its weights follow from the seed."""
+        """The model before its training; random weights follow from the seed."""
         with seeded(self.seed, "weights"):
-            return MODELS[self.kind](self.config)
+            model = MODELS[self.kind](self.config)
+        if self.start is not None:
+            from vaelib import zoo
+
+            model.load_state_dict(zoo.load(self.start).state_dict())
+        return model
 
 
 @dataclass(frozen=True)
@@ -172,4 +179,4 @@ def family(name: str) -> Family:
         raise ValueError(f"there is no family {name!r}; there are {', '.join(names())}.{near_miss(name, names())}")
     from vaelib.zoo.families import faces, sprites, wae
 
-    return {"sprites": sprites.FAMILY, "faces": faces.FAMILY, "wae": wae.FAMILY}[name]
+    return {"sprites": sprites, "faces": faces, "wae": wae}[name].FAMILY
