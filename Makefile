@@ -22,7 +22,7 @@ CHECKSUM := $(firstword $(shell cat requirements.txt pyproject.toml | cksum))
 ENVIRONMENT := $(VENV)/.installed-$(CHECKSUM)
 HTML := _build/html
 
-.PHONY: help environment book test lint format notebooks sync render stamp assignments bench zoo serve clean
+.PHONY: help environment book test lint format notebooks sync render stamp assignments mistakes bench zoo serve clean
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is one of"
@@ -46,6 +46,7 @@ book: $(ENVIRONMENT) ## Build the book into _build/html, from nothing, warnings 
 	rm -rf _build
 	$(BIN)/jupyter-book build . -W --keep-going
 	$(BIN)/python -m tools.check_book $(HTML)
+	$(BIN)/python -m tools.assignments --check --published $(HTML)
 	@echo "The book is $(HTML)/index.html; 'make serve' shows it."
 
 # Cheap checks first. The last step ends with pytest's summary.
@@ -58,6 +59,7 @@ lint: $(ENVIRONMENT) ## ruff, mypy, notebooks and stamps in step, workflows (sec
 	$(BIN)/python -m mypy
 	$(BIN)/python -m tools.stamp --check
 	$(BIN)/python -m tools.notebooks check
+	$(BIN)/python -m tools.assignments --check
 	$(BIN)/python -m tools.lint_workflows
 
 format: $(ENVIRONMENT) ## Format the code with ruff, in Python files and in the notebooks' text
@@ -77,9 +79,13 @@ render: $(ENVIRONMENT) ## Run the notebooks whose cells changed, in the cpu prof
 stamp: $(ENVIRONMENT) ## Write the repository's address (from _config.yml) into badges, set-up cells and the citation
 	$(BIN)/python -m tools.stamp
 	$(BIN)/python -m tools.notebooks sync
+	$(BIN)/python -m tools.assignments
 
 assignments: $(ENVIRONMENT) ## Make the students' exercise notebooks from assignments/source
 	$(BIN)/python -m tools.assignments
+
+mistakes: $(ENVIRONMENT) ## Test the checks on the planted mistakes, and write the table into build/instructor
+	$(BIN)/python -m tools.mistakes
 
 bench: $(ENVIRONMENT) ## Measure the speed of training, beside other libraries (minutes; use an idle machine)
 	$(BIN)/python -m benchmarks.training_speed

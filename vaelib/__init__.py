@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_SUBPACKAGES = ("data", "evaluation", "models", "networks", "probability", "training", "visual", "zoo")
+_SUBPACKAGES = ("check", "data", "evaluation", "models", "networks", "probability", "training", "visual", "zoo")
 _NAMES = {
     "Batch": "vaelib.data",
     "load": "vaelib.storage",
@@ -27,7 +27,7 @@ _NAMES = {
 __all__ = ["__version__", *_SUBPACKAGES, *_NAMES]
 
 if TYPE_CHECKING:
-    from vaelib import data, evaluation, models, networks, probability, training, visual, zoo
+    from vaelib import check, data, evaluation, models, networks, probability, training, visual, zoo
     from vaelib.data import Batch
     from vaelib.profiles import profile
     from vaelib.storage import load, save

@@ -12,10 +12,10 @@ def lines_of_requirements() -> set[str]:
     return {line.strip() for line in lines if line.strip() and not line.startswith("#")}
 
 
-def test_requirements_are_the_dependencies_with_the_extras_for_reading_building_and_testing():
+def test_requirements_are_the_dependencies_with_the_extras_for_reading_building_grading_and_testing():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
-    wanted = {*project["dependencies"], *extras["full"], *extras["book"], *extras["test"]}
+    wanted = {*project["dependencies"], *extras["full"], *extras["book"], *extras["grading"], *extras["test"]}
     assert lines_of_requirements() == wanted
 
 
