@@ -17,10 +17,12 @@ import importlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-CHAPTERS = ("02",)
+FILES = Path(__file__).parent.glob("ch[0-9][0-9].py")
+CHAPTERS = tuple(sorted(file.stem.removeprefix("ch") for file in FILES))
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,16 @@
 import importlib
 import os
 import secrets
+from pathlib import Path
 from typing import Any
 
 from vaelib.check.task import Task
 from vaelib.check.verdict import Verdict
 from vaelib.config import near_miss
 
-CHAPTERS = ("02",)
+CHAPTERS = tuple(
+    sorted(path.name.removeprefix("chapter_") for path in Path(__file__).parent.glob("chapter_[0-9][0-9]"))
+)
 SEED = "VAELIB_CHECK_SEED"
 
 

@@ -86,16 +86,11 @@ def common_name(names: Sequence[str]) -> str:
 
 def whole_card(trained: Trained) -> dict[str, Any]:
     """The card, where a model of the zoo that grew in stages counts them all: its own card counts the last."""
-    from vaelib.zoo.records import budget_of
+    from vaelib.zoo.records import all_stages
 
     if not trained.source.startswith("zoo:"):
         return trained.card
-    name = trained.source.removeprefix("zoo:")
-    budget = budget_of(name, trained.card, trained.model.image_shape[-1])
-    if budget is None:
-        return trained.card
-    hardware = "; then ".join(dict.fromkeys(leg.hardware for leg in budget.legs if leg.hardware))
-    return {**trained.card, "images_seen": budget.images, "seconds": budget.seconds, "hardware": hardware or None}
+    return all_stages(trained.source.removeprefix("zoo:"), trained.card, trained.model.image_shape[-1])
 
 
 def _other_seed(trained: Trained, runs: Sequence[Trained]) -> bool:

@@ -32,9 +32,14 @@ BETTER: dict[str, Literal["lower", "higher"]] = {
     "sharpness_closeness_samples": "higher",
     "sharpness_closeness_reconstructions": "higher",
     "sampling_time": "lower",
+    "training_speed": "higher",
 }
 """Which numbers have a better end. Distortion and rate are traded for each other, more sharpness than the data's is
 noise, and density has no upper end that a perfect model would reach: these are shown and not ranked."""
+
+
+SPEEDS = ("training_speed", "sampling_time")
+"""Numbers that belong to a machine and its other work: shown, and not asked for again where numbers are reproduced."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +241,7 @@ class Comparison:
     def differences(self, other: "Comparison", *, tolerance: float = 0.01) -> tuple[Difference, ...]:
         """Which numbers of two comparisons differ by more than their errors, or were not made alike.
 
-        Sampling times are left out: they belong to a machine and its other work.
+        Speeds are left out: they belong to a machine and its other work.
 
         Args:
             other: the same models, measured again.
@@ -253,7 +258,7 @@ class Comparison:
             pair = mine.get(name), theirs.get(name)
             metrics = dict.fromkeys(metric for subject in pair if subject for metric in subject.metrics())
             for metric in metrics:
-                if metric == "sampling_time":
+                if metric in SPEEDS:
                     continue
                 cells = [subject.cell(metric) if subject else None for subject in pair]
                 first, second = (cell.measurement if cell else None for cell in cells)

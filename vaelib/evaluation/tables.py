@@ -5,7 +5,7 @@ their numbers were made. The terminal and the report show the same tables.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from vaelib.evaluation.comparison import BETTER, ERRORS, Budget, Cell, Column, Comparison, Subject
+from vaelib.evaluation.comparison import BETTER, ERRORS, SPEEDS, Budget, Cell, Column, Comparison, Subject
 from vaelib.evaluation.protocol import Protocol
 
 SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -96,7 +96,7 @@ def tables(comparison: Comparison) -> tuple[Table, ...]:
     """All numbers of a comparison, and what each model took to make. Tables without numbers are left out."""
     columns = comparison.columns()
     headed = list(zip(columns, _headings(columns), strict=True))
-    known = {"sampling_time", *(name for _, _, names in SECTIONS for name in names)}
+    known = {*SPEEDS, *(name for _, _, names in SECTIONS for name in names)}
     others = tuple(dict.fromkeys(column.metric for column in columns if column.metric not in known))
 
     def chosen(*names: str) -> list[tuple[str, list[Entry]]]:
@@ -107,7 +107,7 @@ def tables(comparison: Comparison) -> tuple[Table, ...]:
         for title, remark, names in (*SECTIONS, ("Others", "", others))
     ]
     remark = "What a model took to make, by its card, and takes to draw an image. Times compare on one machine only."
-    made.append(_table(comparison, COSTS, remark, [*_budgets(comparison), *chosen("sampling_time")]))
+    made.append(_table(comparison, COSTS, remark, [*_budgets(comparison), *chosen(*SPEEDS)]))
     return tuple(table for table in made if table.rows)
 
 

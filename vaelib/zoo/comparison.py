@@ -29,7 +29,7 @@ from vaelib.evaluation.kept import model_hash
 from vaelib.evaluation.protocol import Protocol, current_versions
 from vaelib.models import Model
 from vaelib.training import train
-from vaelib.zoo import recipes
+from vaelib.zoo import recipes, records
 
 RUNS = Path("runs/comparison")
 RESULT = zoo.FOLDER / "comparison.json"
@@ -127,11 +127,10 @@ def collect() -> Comparison:
                 model, card = run_model(name, seed)
                 kind = described(model)
                 source = f"zoo:{name}" if seed == 0 else f"vaelib zoo retrain {name} --seed {seed}"
-                runs.append(
-                    Run(
-                        _read(file), source, model_hash(model), replace(budget(Entrant(model, source, card)), seed=seed)
-                    )
-                )
+                numbers = (*_read(file), *_times(name, seed))
+                whole = records.all_stages(name, card, model.image_shape[-1]) if seed == 0 else card
+                spent = replace(budget(Entrant(model, source, whole)), seed=seed)
+                runs.append(Run(numbers, source, model_hash(model), spent))
         if kind is not None:
             subjects.append(Subject(name, "model", kind, tuple(runs)))
     for floor, words in FLOORS.items():
@@ -163,6 +162,12 @@ def _write(file: Path, numbers: dict[str, Measurement]) -> None:
     partial = file.with_suffix(".partial")
     partial.write_text(json.dumps(values, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     partial.replace(file)
+
+
+def _times(name: str, seed: int) -> tuple[Number, ...]:
+    """How fast a model trains and draws; where nobody timed it, nothing."""
+    file = run_folder(name, seed) / "times.json"
+    return _read(file) if file.exists() else ()
 
 
 def _read(file: Path) -> tuple[Number, ...]:

@@ -175,6 +175,15 @@ def budget_of(name: str, card: Mapping[str, Any], side: int) -> Budget | None:
     return Budget((*legs, Leg(side, card["images_seen"], card.get("seconds"), card.get("hardware"))))
 
 
+def all_stages(name: str, card: Mapping[str, Any], side: int) -> dict[str, Any]:
+    """The card of a model of the zoo, with the images, the time and the hardware of all stages that it grew in."""
+    budget = budget_of(name, card, side)
+    if budget is None:
+        return dict(card)
+    hardware = "; then ".join(dict.fromkeys(leg.hardware for leg in budget.legs if leg.hardware))
+    return {**card, "images_seen": budget.images, "seconds": budget.seconds, "hardware": hardware or None}
+
+
 def energy_of(budget: Budget) -> Energy | None:
     """Seconds × watts × what is around the machine; None where the time or the hardware of a leg is not known."""
     joules, assumed = 0.0, dict[str, float]()
