@@ -106,3 +106,35 @@ def test_wrong_names_are_refused_and_near_misses_named(sprites, capsys):
     assert "1/2 or 2/2" in capsys.readouterr().err
     assert main(["measure", "sprites", "--only", "vae"]) == 1
     assert "has no 'vae'" in capsys.readouterr().err
+
+
+def test_of_photographed_people_no_weights_are_handed_out(capsys):
+    family = families.family("portraits")
+    assert not family.weights_file.exists()
+    assert family.shipped_members == ()
+    with pytest.raises(FileNotFoundError, match="not shipped, only its results"):
+        family.load("vae-tuned-seed-0")
+    assert main(["ship", "portraits"]) == 1
+    assert "no weights" in capsys.readouterr().err
+
+
+def test_a_model_is_tuned_from_the_weights_for_faces_and_trained_from_scratch_without_them():
+    family, faces = families.family("portraits"), vaelib.zoo.load("wae-mmd-faces64").state_dict()
+    tuned, scratch = (family.member(f"wae-mmd-{way}-seed-0").build().state_dict() for way in ("tuned", "scratch"))
+    assert all(torch.equal(value, faces[name]) for name, value in tuned.items())
+    assert not all(torch.equal(value, faces[name]) for name, value in scratch.items())
+
+
+def test_portraits_are_measured_on_people_that_no_model_was_trained_on():
+    data = families.family("portraits").data
+    train, held_out = (data(split).batch(slice(None)).images for split in ("train", "held_out"))
+    assert (len(train), len(held_out)) == (300, 100)
+    assert train.shape[1:] == (3, 64, 64)
+    assert torch.equal(train[:, 0], train[:, 2])
+    distances = torch.cdist(train.flatten(1), held_out.flatten(1))
+    assert distances.min() > 1.0  # no photograph is in both
+
+
+def test_every_model_knows_its_own_portraits_better_than_strangers():
+    for name, numbers in families.family("portraits").results().items():
+        assert numbers["train_squared_error"] < numbers["held_out_squared_error"], name

@@ -166,7 +166,7 @@ class Family:
 
 def names() -> tuple[str, ...]:
     """The families that there are."""
-    return ("sprites", "faces", "wae")
+    return ("sprites", "faces", "wae", "portraits")
 
 
 def family(name: str) -> Family:
@@ -177,6 +177,6 @@ def family(name: str) -> Family:
     """
     if name not in names():
         raise ValueError(f"there is no family {name!r}; there are {', '.join(names())}.{near_miss(name, names())}")
-    from vaelib.zoo.families import faces, sprites, wae
+    from vaelib.zoo.families import faces, portraits, sprites, wae
 
-    return {"sprites": sprites, "faces": faces, "wae": wae}[name].FAMILY
+    return {"sprites": sprites, "faces": faces, "wae": wae, "portraits": portraits}[name].FAMILY
