@@ -21,8 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-FILES = Path(__file__).parent.glob("ch[0-9][0-9].py")
-CHAPTERS = tuple(sorted(file.stem.removeprefix("ch") for file in FILES))
+CHAPTERS = tuple(sorted(file.stem.removeprefix("ch") for file in Path(__file__).parent.glob("ch[0-9][0-9].py")))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ has a module here with its `SPACES`: from a task's id to a function that draws t
 
 import importlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from vaelib.check.task import Task, undisturbed
 MANY = 120
 
 
-def space(task: Task) -> Any:
+def space(task: Task) -> Callable[[np.random.Generator], dict[str, Any]]:
     """The function that draws inputs of a task."""
     chapter = task.id.split(".")[0]
     return importlib.import_module(f"tests.check.spaces.ch{chapter}").SPACES[task.id]

@@ -1,7 +1,7 @@
 """The family of notebook 6.2 on photographs: four models on 300 portraits, from random weights and from the zoo's.
 
 Results only. The people in the photographs did not sit for a machine that draws them again, so nothing that was trained
-on them is handed out: not the weights, and not the samples beyond the few that the book shows.
+on them is handed out: not the weights, and of the samples no more than eight of each run.
 """
 
 from dataclasses import replace
@@ -100,8 +100,8 @@ def measure(model: Model) -> tuple[dict[str, Any], dict[str, Tensor]]:
         `samples_kernel` (distance to the held-out images, by EfficientNet-Lite0 features) with
         `samples_kernel_error`; `share_too_close` and `distance_ratio` to training images (see `memorisation`);
         `samples_sharpness`. Of the data: `data_kernel` with its error (training images in the samples' place: what
-        300 real photographs of other people come to), `data_sharpness`. As tensors: the
-        first 8 samples, uint8, and for each the row of the nearest training image.
+        300 real photographs of other people come to), `data_sharpness`. As tensors: the first 8 samples, uint8, and for
+        each the row of the nearest training image.
     """
     train, held_out = images("train"), images("held_out")
     numbers: dict[str, Any] = {}
